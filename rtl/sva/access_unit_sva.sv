@@ -1,0 +1,66 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//
+// Assertions on the order and number of accesses and responses of one core.
+/* verilator lint_off UNUSEDSIGNAL */  // assertions read some fields of what they watch
+module access_unit_sva
+  import socket_pkg::*;
+  import vmsa_pkg::*;
+(
+    input logic clk_i,
+    input logic rst_ni,
+    input core_req_t req_i,
+    input logic req_ready_o,
+    input core_rsp_t rsp_o,
+    input core_req_t b_q,
+    input logic push,
+    input logic push_ready,
+    input logic respond,
+    input logic rsp_fault,
+    input logic port_empty,
+    input logic unsent,
+    input logic walk_start_o,
+    input logic b_bypass_q,
+    input logic writes,
+    input leaf_t b_leaf_q
+);
+
+  // Requests taken less responses given.
+  logic [7:0] open_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) open_q <= '0;
+    else open_q <= open_q + 8'(req_i.valid && req_ready_o) - 8'(rsp_o.valid);
+  end
+
+  assert property (@(posedge clk_i) disable iff (!rst_ni) rsp_o.valid |-> open_q != '0)
+  else sva_pkg::sva_fired("MEM-22", "a response without a request");
+
+  assert property (@(posedge clk_i) disable iff (!rst_ni) open_q <= 8'd16)
+  else sva_pkg::sva_fired("MEM-22", "more requests open than the core can hold: a response was lost");
+
+  // A request waits unchanged until it is taken.
+  assert property (@(posedge clk_i) disable iff (!rst_ni)
+                   req_i.valid && !req_ready_o |=> req_i.valid && $stable(req_i))
+  else sva_pkg::sva_fired("MEM-22", "a core request changed while it waited");
+
+  // A DSB ends when everything before it has.
+  assert property (@(posedge clk_i) disable iff (!rst_ni)
+                   respond && b_q.op == OP_DSB |-> port_empty)
+  else sva_pkg::sva_fired("ORD-23", "a DSB completed with accesses in flight");
+
+  assert property (@(posedge clk_i) disable iff (!rst_ni)
+                   respond && rsp_fault && rsp_fault |-> !push)
+  else sva_pkg::sva_fired("ORD-09", "a faulting access was sent to memory");
+
+  // No write through an entry whose dirty state is not set.
+  assert property (@(posedge clk_i) disable iff (!rst_ni)
+                   push && push_ready && writes |-> b_bypass_q || !b_leaf_q.clean)
+  else sva_pkg::sva_fired("HAF-12", "a write used a writable-clean translation");
+
+  // Earlier accesses have reached the coherence point before a walk reads.
+  assert property (@(posedge clk_i) disable iff (!rst_ni) walk_start_o |-> !unsent)
+  else sva_pkg::sva_fired("WALK-27", "a walk started before earlier accesses reached memory");
+
+endmodule
+/* verilator lint_on UNUSEDSIGNAL */
+
+bind access_unit access_unit_sva u_sva (.*);

@@ -1,0 +1,136 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//
+// A fully associative first-level TLB. Pages, blocks and contiguous runs are single entries.
+//
+// Latency: a lookup answers in the cycle it is presented (combinational); a fill or an invalidation
+// shows from the next cycle. The user never fills and invalidates in one cycle.
+// A fill first removes every entry that overlaps it in the same context, so that at most one entry
+// matches any access (TLB-11, TLB-27): conflicts cannot arise. Victim: an overlapped entry, else a
+// free one, else round robin.
+module l1_tlb
+  import tlb_pkg::*;
+  import vmsa_pkg::*;
+#(
+    parameter int unsigned Entries = 48
+) (
+    input logic clk_i,
+    input logic rst_ni,
+
+    input logic [7:0] entries_in_use_i,
+
+    input  logic  lookup_valid_i,
+    input  key_t  lookup_key_i,
+    output logic  hit_o,
+    output leaf_t leaf_o,
+    output vpn_t  span_o,  // mask of the VPN bits that the entry translates
+
+    input logic  fill_valid_i,
+    input key_t  fill_key_i,   // already masked
+    input key_t  fill_mask_i,
+    input leaf_t fill_leaf_i,
+
+    input logic        inv_valid_i,
+    input invalidate_t inv_i,
+
+    output logic [7:0] victim_o,  // entry that a fill in this cycle takes
+    output logic [7:0] removed_o  // entries that the fill or invalidation in this cycle removes
+);
+
+  localparam int unsigned IndexBits = Entries > 1 ? $clog2(Entries) : 1;
+  typedef logic [IndexBits-1:0] index_t;
+
+  key_t  key_q [Entries];
+  key_t  mask_q[Entries];
+  leaf_t leaf_q[Entries];
+  index_t turn_q;
+
+  // ---- lookup ---------------------------------------------------------------------------------
+
+  index_t hit_index;
+
+  always_comb begin
+    hit_o = 1'b0;
+    hit_index = '0;
+    if (lookup_valid_i) begin
+      for (int unsigned i = 0; i < Entries; i++) begin
+        if ((lookup_key_i & mask_q[i]) == key_q[i]) begin
+          hit_o = 1'b1;
+          hit_index = index_t'(i);
+        end
+      end
+    end
+  end
+
+  assign leaf_o = leaf_q[hit_index];
+  assign span_o = mask_q[hit_index].vpn;
+
+  // ---- what a fill or an invalidation removes -------------------------------------------------
+
+  logic [Entries-1:0] remove;
+  index_t victim;
+
+  always_comb begin
+    remove = '0;
+    victim = turn_q;
+    if (fill_valid_i) begin
+      for (int unsigned i = 0; i < Entries; i++) begin
+        if (!key_q[i].live && 8'(i) < entries_in_use_i) victim = index_t'(i);
+      end
+      for (int unsigned i = 0; i < Entries; i++) begin
+        if (key_q[i].live && ((fill_key_i ^ key_q[i]) & fill_mask_i & mask_q[i]) == '0) begin
+          remove[i] = 1'b1;
+          victim = index_t'(i);
+        end
+      end
+    end
+    if (inv_valid_i) begin
+      for (int unsigned i = 0; i < Entries; i++) begin
+        // A global entry has its ASID masked out: it leaves with any VA form, and may stay for
+        // ASIDE1 (TLBI-02, TLBI-03).
+        remove[i] = key_q[i].live && (inv_i.every || (inv_i.by_va ?
+            key_q[i].upper == inv_i.upper &&
+            ((key_q[i].vpn ^ inv_i.vpn) & mask_q[i].vpn) == '0 &&
+            (inv_i.any_asid || mask_q[i].asid == '0 || key_q[i].asid == inv_i.asid) :
+            mask_q[i].asid != '0 && key_q[i].asid == inv_i.asid));
+      end
+    end
+  end
+
+  always_comb begin
+    removed_o = '0;
+    if (fill_valid_i || inv_valid_i) begin
+      for (int unsigned i = 0; i < Entries; i++) removed_o = removed_o + 8'(remove[i]);
+    end
+  end
+
+  assign victim_o = 8'(victim);
+
+  // ---- state ----------------------------------------------------------------------------------
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      for (int unsigned i = 0; i < Entries; i++) begin
+        key_q[i] <= '0;
+        mask_q[i] <= '1;
+        leaf_q[i] <= '0;
+      end
+      turn_q <= '0;
+    end else begin
+      if (fill_valid_i || inv_valid_i) begin
+        for (int unsigned i = 0; i < Entries; i++) begin
+          if (remove[i]) begin
+            key_q[i]  <= '0;
+            mask_q[i] <= '1;
+          end
+        end
+      end
+      if (fill_valid_i) begin
+        key_q[victim]  <= fill_key_i;
+        mask_q[victim] <= fill_mask_i;
+        leaf_q[victim] <= fill_leaf_i;
+        turn_q <= 8'(turn_q) + 8'd1 >= entries_in_use_i ? '0 : turn_q + index_t'(1);
+      end
+    end
+  end
+
+endmodule
