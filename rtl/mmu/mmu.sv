@@ -156,7 +156,7 @@ module mmu
   always_comb begin
     fill_mask = '{
       live: 1'b1,
-      asid: {16{!walk_rsp.global}},
+      asid: {16{!walk_rsp.is_global}},
       upper: 1'b1,
       vpn: walk_rsp.span
     };
@@ -227,7 +227,7 @@ module mmu
         obs_q.tlb_kind   <= fill ? TLB_FILL : TLB_INVALIDATE;
         obs_q.tlb_instr  <= fill && fill_instr;
         obs_q.tlb_level  <= walk_rsp.leaf.level;
-        obs_q.tlb_global <= fill && walk_rsp.global;
+        obs_q.tlb_global <= fill && walk_rsp.is_global;
         obs_q.tlb_index  <= fill_instr ? itlb_victim : dtlb_victim;
         obs_q.tlb_count  <= itlb_removed + dtlb_removed;
         obs_q.tlb_asid   <= fill ? fill_key.asid : inv.asid;

@@ -22,7 +22,7 @@ package walk_pkg;
     fsc_t  fsc;
     logic  wnr;
     logic  cacheable;  // the leaf may be kept
-    logic  global;
+    logic  is_global;
     vpn_t  span;       // VPN bits that the entry translates
     leaf_t leaf;
   } walk_rsp_t;

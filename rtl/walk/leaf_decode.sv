@@ -83,7 +83,7 @@ module leaf_decode
       wnr: access_i == ACCESS_WRITE,
       // BBM-05: a block marked nT is used once and not kept.
       cacheable: !(desc_i[DESC_NT] && level_i != 2'd3),
-      global: !desc_i[DESC_NG],
+      is_global: !desc_i[DESC_NG],
       span: ~(is_run ? vpn_t'(ones_below(run_lsb) >> 12) : vpn_t'(ones_below(lsb) >> 12)),
       leaf: leaf
     };
