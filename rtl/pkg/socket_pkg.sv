@@ -197,7 +197,8 @@ package socket_pkg;
 
   // 64 bits, sampled while in reset.
   typedef struct packed {
-    logic [43:0] rsvd;
+    logic [42:0] rsvd;
+    logic        stall;         // 20    1: memory refuses requests in pseudo-random cycles
     logic        asid8;         // 19    1: 8-bit ASIDs
     logic [1:0]  hafdbs;        // 18:17 0 none, 1 access flag, 2 access flag and dirty state
     logic        contiguous;    // 16    1: a contiguous run is one entry; 0: the hint is ignored

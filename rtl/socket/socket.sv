@@ -122,6 +122,7 @@ module socket
   ) u_home (
       .clk_i,
       .rst_ni,
+      .stall_i(strap_q.stall),
       .valid_i(home_valid),
       .req_i(home_req),
       .port_i(home_port),

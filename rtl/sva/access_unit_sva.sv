@@ -11,7 +11,9 @@ module access_unit_sva
     input core_req_t req_i,
     input logic req_ready_o,
     input core_rsp_t rsp_o,
+    input core_req_t a_q,
     input core_req_t b_q,
+    input logic [2:0] state_q,  // 0 is EMPTY
     input logic push,
     input logic push_ready,
     input logic respond,
@@ -34,8 +36,9 @@ module access_unit_sva
   assert property (@(posedge clk_i) disable iff (!rst_ni) rsp_o.valid |-> open_q != '0)
   else sva_pkg::sva_fired("MEM-22", "a response without a request");
 
-  assert property (@(posedge clk_i) disable iff (!rst_ni) open_q <= 8'd16)
-  else sva_pkg::sva_fired("MEM-22", "more requests open than the core can hold: a response was lost");
+  assert property (@(posedge clk_i) disable iff (!rst_ni)
+                   state_q == '0 && !a_q.valid && port_empty && !rsp_o.valid |-> open_q == '0)
+  else sva_pkg::sva_fired("MEM-22", "nothing is left to do, and a request has had no response");
 
   // A request waits unchanged until it is taken.
   assert property (@(posedge clk_i) disable iff (!rst_ni)
@@ -48,7 +51,7 @@ module access_unit_sva
   else sva_pkg::sva_fired("ORD-23", "a DSB completed with accesses in flight");
 
   assert property (@(posedge clk_i) disable iff (!rst_ni)
-                   respond && rsp_fault && rsp_fault |-> !push)
+                   respond && rsp_fault |-> !push)
   else sva_pkg::sva_fired("ORD-09", "a faulting access was sent to memory");
 
   // No write through an entry whose dirty state is not set.

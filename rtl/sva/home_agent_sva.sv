@@ -11,24 +11,17 @@ module home_agent_sva
     input logic valid_i,
     input mem_req_t req_i,
     input logic ready_o,
-    input logic send,
+    input logic [2:0] state_q,  // 0 is PASS
+    input logic pass,
     input logic cas_read,
-    input logic cas_write,
     input dram_rsp_t in_q,
     input logic [15:0] busy_q,
     input dram_req_t dram_req_o,
     input node_obs_t obs_o
 );
 
-  // From the read of a compare-and-swap to its end nothing else reaches memory.
-  logic atomic_q;
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) atomic_q <= 1'b0;
-    else if (cas_read) atomic_q <= 1'b1;
-    else if (ready_o) atomic_q <= 1'b0;
-  end
-
-  assert property (@(posedge clk_i) disable iff (!rst_ni) atomic_q && send |-> cas_write || ready_o)
+  // From its start to its end nothing but a compare-and-swap's own accesses reaches memory.
+  assert property (@(posedge clk_i) disable iff (!rst_ni) pass |-> state_q == '0)
   else sva_pkg::sva_fired("HAF-02", "memory was accessed in the middle of a compare-and-swap");
 
   assert property (@(posedge clk_i) disable iff (!rst_ni) cas_read |-> busy_q == '0)

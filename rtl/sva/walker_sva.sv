@@ -7,7 +7,7 @@ module walker_sva
   import vmsa_pkg::*;
   import walk_pkg::*;
 #(
-    parameter int unsigned CycleLimit = 1 << 20  // far above any memory latency in use
+    parameter int unsigned CycleLimit = 1 << 16  // far above any memory latency in use
 ) (
     input logic clk_i,
     input logic rst_ni,
