@@ -11,10 +11,10 @@
 // one a cycle. A request is accepted when req_ready_o is 1. Responses of accesses in flight may be
 // overtaken by those of later operations that need no memory.
 //
-// Choices: a walk starts only once memory has accepted all earlier accesses, so no fault comes from a
-// descriptor read older than an earlier store (ETS2). An access across a page boundary translates
-// both pages without touching the dirty state, then again for real (HAF-08); one across an 8-byte
-// boundary is two memory accesses, the lower first.
+// Choices: a walk starts only once memory has accepted all earlier accesses. A fault is reported only
+// once all of them are performed; one that a walk found before is walked again (ETS2, WALK-27). An
+// access across a page boundary translates both pages without any update of their descriptors, then
+// again for real (HAF-08); one across an 8-byte boundary is two memory accesses, the lower first.
 module access_unit
   import access_pkg::*;
   import bus_pkg::*;
@@ -99,7 +99,7 @@ module access_unit
   assign lookup_misaligned = lookup_unaligned && (regs_i.sctlr[SCTLR_A] ||
                                                   lookup_req.op inside {OP_CAS, OP_FETCH});
 
-  logic pre_bypass, pre_fault;
+  logic pre_bypass, pre_epd, pre_fault;
   fsc_t pre_fsc;
 
   va_check u_va_check (
@@ -109,6 +109,7 @@ module access_unit
       .el1_i(lookup_req.el),
       .misaligned_i(lookup_misaligned),
       .bypass_o(pre_bypass),
+      .epd_o(pre_epd),
       .fault_o(pre_fault),
       .fsc_o(pre_fsc)
   );
@@ -129,21 +130,25 @@ module access_unit
 
   // ---- stage B: registers ---------------------------------------------------------------------
 
-  logic b_unaligned_q, b_bypass_q, b_pre_fault_q, b_hit_q, b_walked_q;
+  logic b_unaligned_q, b_bypass_q, b_epd_q, b_pre_fault_q, b_hit_q, b_walked_q;
   fsc_t b_pre_fsc_q;
   leaf_t b_leaf_q;
   vpn_t b_span_q;
   logic [1:0] phase_q, phase_d;  // page-crossing accesses: bit 0 the part, bit 1 no longer a probe
-  pa_t low_pa_q;                 // output address of the lower part
+  pa_t low_pa_q;                 // output address and attributes of the lower part
+  logic [7:0] low_attr_q;
+  logic [1:0] low_sh_q;
   logic fault_q, fault_d, wnr_q, wnr_d;
   fsc_t fsc_q, fsc_d;
   pa_t high_pa_q, high_pa_d;
   logic high_q, high_d;          // the upper half of a split access is on its way
   logic sent_q, sent_d;
+  logic early_q, early_d;        // the walk began with earlier accesses in flight
+  logic again_q, again_d;        // its fault may be out of date: walk again once they are done
   logic [127:0] split_data_q, split_data_d;
 
   access_e access;
-  logic is_at, translates, writes, probe, crosses_page, crosses_word;
+  logic is_at, translates, writes, probe, dry, crosses_page, crosses_word;
   assign is_at = b_q.op == OP_AT;
   assign translates = b_q.op inside {OP_LOAD, OP_STORE, OP_CAS, OP_FETCH, OP_AT};
   always_comb begin
@@ -161,7 +166,8 @@ module access_unit
   assign crosses_word = b_unaligned_q && wide_strb[15:8] != '0;
   assign crosses_page = crosses_word && b_q.va[11:3] == '1;
   assign writes = access == ACCESS_WRITE || access == ACCESS_RMW;
-  assign probe = is_at || (crosses_page && !phase_q[1]);
+  assign dry   = crosses_page && !phase_q[1];
+  assign probe = is_at || dry;
   // Which part of the access the lookup of the coming phase is for.
   assign part_va = phase_q[0] ? {b_q.va[63:3] + 61'd1, 3'd0} : b_q.va;
 
@@ -233,7 +239,7 @@ module access_unit
     pa: pa,
     attr: attr,
     sh: sh,
-    place: b_bypass_q ? FROM_NONE : b_walked_q ? FROM_WALK : FROM_L1,
+    place: b_walked_q ? FROM_WALK : b_hit_q ? FROM_L1 : FROM_NONE,
     split: state_q == SPLIT
   };
 
@@ -280,6 +286,8 @@ module access_unit
     high_d       = high_q;
     high_pa_d    = high_pa_q;
     sent_d       = sent_q;
+    early_d      = early_q;
+    again_d      = again_q;
     split_data_d = split_data_q;
     b_finished   = 1'b0;
     push         = 1'b0;
@@ -300,7 +308,7 @@ module access_unit
             OP_DSB: respond = lane_free && port_empty;
             OP_TLBI: begin
               respond   = lane_free;
-              tlbi_o    = lane_free && tlbi_known_i;
+              tlbi_o    = lane_free && tlbi_known_i && b_q.el;  // TLBI-14
               rsp_undef = !tlbi_known_i;
             end
             OP_MSR: begin
@@ -321,8 +329,13 @@ module access_unit
             rsp_fsc   = b_pre_fsc_q;
             rsp_wnr   = access == ACCESS_WRITE;
           end else if (!b_bypass_q && (!b_hit_q || clean_write)) begin
-            if (!unsent) begin
+            if (b_epd_q) begin
+              rsp_fault = 1'b1;  // VMSA-09
+              rsp_fsc   = FSC_TRANSLATION;
+              rsp_wnr   = access == ACCESS_WRITE;
+            end else if (!unsent && (!again_q || port_empty)) begin
               walk_start_o = 1'b1;
+              early_d = !port_empty;
               state_d = WALK;
             end
           end else if (b_unaligned_q && b_q.op != OP_FETCH && is_device(attr)) begin
@@ -338,8 +351,8 @@ module access_unit
           end
 
           if (rsp_fault || (translated && is_at)) begin
-            respond    = lane_free;
-            b_finished = lane_free;
+            respond    = lane_free && (!rsp_fault || port_empty);
+            b_finished = respond;
           end else if (translated && crosses_page && phase_q != 2'd3) begin
             phase_d = phase_q + 2'd1;
             state_d = LOOKUP;
@@ -361,7 +374,9 @@ module access_unit
 
       WALK: begin
         if (walk_done_i) begin
-          state_d = walk_rsp_i.fault ? RESPOND : CHECK;
+          // WALK-27: a fault found before all earlier accesses were performed is looked at again.
+          again_d = walk_rsp_i.fault && early_q;
+          state_d = walk_rsp_i.fault && !again_d ? RESPOND : CHECK;
           fault_d = walk_rsp_i.fault;
           fsc_d   = walk_rsp_i.fsc;
           wnr_d   = walk_rsp_i.wnr;
@@ -403,6 +418,7 @@ module access_unit
     el1: b_q.el,
     pan: b_q.pan,
     probe: probe,
+    dry: dry,
     unaligned: b_unaligned_q,
     id: b_q.id
   };
@@ -417,10 +433,13 @@ module access_unit
       high_q        <= '0;
       high_pa_q     <= '0;
       sent_q        <= '0;
+      early_q       <= '0;
+      again_q       <= '0;
       split_data_q  <= '0;
       b_q           <= '0;
       b_unaligned_q <= '0;
       b_bypass_q    <= '0;
+      b_epd_q       <= '0;
       b_pre_fault_q <= '0;
       b_pre_fsc_q   <= '0;
       b_hit_q       <= '0;
@@ -428,6 +447,10 @@ module access_unit
       b_leaf_q      <= '0;
       b_span_q      <= '0;
       low_pa_q      <= '0;
+      low_attr_q    <= '0;
+      low_sh_q      <= '0;
+      low_attr_q    <= '0;
+      low_sh_q      <= '0;
     end else if (state_q != EMPTY || advance) begin
       state_q      <= advance ? CHECK : state_d;
       phase_q      <= advance ? 2'd0 : phase_d;
@@ -437,11 +460,14 @@ module access_unit
       high_q       <= high_d;
       high_pa_q    <= high_pa_d;
       sent_q       <= sent_d;
+      early_q      <= early_d;
+      again_q      <= (advance || relookup) ? 1'b0 : again_d;
       split_data_q <= split_data_d;
       if (advance) b_q <= a_q;
       if (advance || relookup) begin
         b_unaligned_q <= lookup_unaligned;
         b_bypass_q    <= pre_bypass;
+        b_epd_q       <= pre_epd;
         b_pre_fault_q <= pre_fault;
         b_pre_fsc_q   <= pre_fsc;
         b_hit_q       <= hit_i;
@@ -449,13 +475,17 @@ module access_unit
         b_leaf_q      <= leaf_i;
         b_span_q      <= span_i;
       end
-      if (state_q == WALK && walk_done_i) begin
+      if (state_q == WALK && walk_done_i && !again_d) begin
         b_hit_q    <= 1'b1;
         b_walked_q <= 1'b1;
         b_leaf_q   <= walk_rsp_i.leaf;
         b_span_q   <= walk_rsp_i.span;
       end
-      if (state_q == CHECK && !phase_q[0]) low_pa_q <= pa;
+      if (state_q == CHECK && !phase_q[0]) begin
+        low_pa_q   <= pa;
+        low_attr_q <= attr;
+        low_sh_q   <= sh;
+      end
     end
   end
 
@@ -491,8 +521,9 @@ module access_unit
       if (translates && !b_pre_fault_q) rsp_d.place = push_done.place;
       if (translates && !rsp_fault) begin
         rsp_d.pa   = {16'd0, state_q == RESPOND ? low_pa_q : pa};
-        rsp_d.attr = attr;
-        rsp_d.sh   = sh;
+        // One page's translation, not a blend of two.
+        rsp_d.attr = state_q == RESPOND ? low_attr_q : attr;
+        rsp_d.sh   = state_q == RESPOND ? low_sh_q : sh;
       end
       if (state_q == RESPOND && !fault_q) begin
         rsp_d.data = 64'(split_data_q >> {b_q.va[2:0], 3'd0}) & size_mask(b_q.size);

@@ -14,6 +14,7 @@ module va_check
     input logic        misaligned_i,  // an alignment fault whatever the memory type
 
     output logic bypass_o,  // SCTLR_EL1.M = 0: the output address is the input address
+    output logic epd_o,     // the range is not walked: an access that misses the TLB faults
     output logic fault_o,
     output fsc_t fsc_o
 );
@@ -32,6 +33,7 @@ module va_check
   assign out_of_range = ((va_i ^ {64{va_i[55]}}) & checked & iasize_up) != '0;       // VMSA-05
   assign out_of_pa    = (va_i & checked & ({64{1'b1}} << PA_BITS)) != '0;            // VMSA-02
 
+  assign epd_o    = range.epd;
   assign bypass_o = !regs_i.sctlr[SCTLR_M];
 
   always_comb begin
@@ -49,6 +51,6 @@ module va_check
   end
 
   logic unused;
-  assign unused = ^{1'b0, range.epd, range.hpd, regs_i};
+  assign unused = ^{1'b0, range.hpd, regs_i};
 
 endmodule

@@ -6,13 +6,16 @@ package walk_pkg;
   import vmsa_pkg::*;
 
   // `probe` accesses never set the dirty state: address translation operations (HAF-14), and the
-  // first pass over an access that crosses a page, whose other page may yet fault (HAF-08).
+  // first pass over an access that crosses a page, whose other page may yet fault (HAF-08). That pass
+  // is `dry`: it leaves the access flag too to the pass in earnest, which sets both in one swap
+  // (HAF-06).
   typedef struct packed {
     logic [63:0] va;
     access_e     access;
     logic        el1;
     logic        pan;
     logic        probe;
+    logic        dry;
     logic        unaligned;  // faults on Device memory
     logic [15:0] id;
   } walk_req_t;

@@ -13,13 +13,15 @@ module access_unit_sva
     input core_rsp_t rsp_o,
     input core_req_t a_q,
     input core_req_t b_q,
-    input logic [2:0] state_q,  // 0 is EMPTY
+    input logic [2:0] state_q,  // 0 is EMPTY, 5 is RESPOND
     input logic push,
     input logic push_ready,
     input logic respond,
     input logic rsp_fault,
     input logic port_empty,
     input logic unsent,
+    input logic early_q,
+    input fsc_t fsc_q,
     input logic walk_start_o,
     input logic b_bypass_q,
     input logic writes,
@@ -59,6 +61,11 @@ module access_unit_sva
                    push && push_ready && writes |-> b_bypass_q || !b_leaf_q.clean)
   else sva_pkg::sva_fired("HAF-12", "a write used a writable-clean translation");
 
+  // A fault rests on descriptors read after every earlier access was performed.
+  assert property (@(posedge clk_i) disable iff (!rst_ni)
+                   respond && rsp_fault && state_q == 3'd5 && fsc_q != FSC_EXTERNAL |-> !early_q)
+  else sva_pkg::sva_fired("WALK-27", "a fault of a walk that began with accesses in flight");
+
   // Earlier accesses have reached the coherence point before a walk reads.
   assert property (@(posedge clk_i) disable iff (!rst_ni) walk_start_o |-> !unsent)
   else sva_pkg::sva_fired("WALK-27", "a walk started before earlier accesses reached memory");
@@ -66,4 +73,4 @@ module access_unit_sva
 endmodule
 /* verilator lint_on UNUSEDSIGNAL */
 
-bind access_unit access_unit_sva u_sva (.*);
+bind access_unit access_unit_sva u_sva (.state_q(3'(state_q)), .*);

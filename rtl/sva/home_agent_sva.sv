@@ -43,4 +43,4 @@ module home_agent_sva
 endmodule
 /* verilator lint_on UNUSEDSIGNAL */
 
-bind home_agent home_agent_sva u_sva (.*);
+bind home_agent home_agent_sva u_sva (.state_q(3'(state_q)), .*);

@@ -81,8 +81,8 @@ module walker_sva
   else sva_pkg::sva_fired("WALK-21", "a walk started with SCTLR_EL1.M = 0");
 
   assert property (@(posedge clk_i) disable iff (!rst_ni)
-                   mem_valid_o |-> !(req_q.va[55] ? regs_q.tcr[23] : regs_q.tcr[7]))
-  else sva_pkg::sva_fired("VMSA-09", "a descriptor read for a range with EPD = 1");
+                   busy_o |-> !(req_q.va[55] ? regs_q.tcr[23] : regs_q.tcr[7]))
+  else sva_pkg::sva_fired("VMSA-09", "a walk of a range with EPD = 1");
 
   // Every read goes one level down.
   assert property (@(posedge clk_i) disable iff (!rst_ni)

@@ -25,6 +25,7 @@ module leaf_decode
     input logic    el1_i,
     input logic    pan_i,
     input logic    probe_i,
+    input logic    dry_i,
     input logic    unaligned_i,
 
     output logic        update_o,       // the access owes `update_desc_o` to memory first
@@ -108,8 +109,9 @@ module leaf_decode
       rsp_o.wnr = permission.wnr;
       rsp_o.cacheable = rsp_o.cacheable && !set_af;
     end else begin
-      update_o = set_af || set_dirty;
+      update_o = (set_af && !dry_i) || set_dirty;
       if (set_dirty) rsp_o.leaf.clean = 1'b0;
+      if (set_af && dry_i) rsp_o.cacheable = 1'b0;  // HAF-01
     end
   end
 

@@ -84,7 +84,7 @@ module walker
                 ~ones_below(iasize - level_lsb(range.granule, first_level) + 6'd3);
 
   logic unused;
-  assign unused = ^{1'b0, range.tbi, range.tbid, range.e0pd, mem_rsp_i.tag};
+  assign unused = ^{1'b0, range.epd, range.tbi, range.tbid, range.e0pd, mem_rsp_i.tag};
 
   // ---- decode ---------------------------------------------------------------------------------
 
@@ -118,6 +118,7 @@ module walker
       .el1_i(req_q.el1),
       .pan_i(req_q.pan),
       .probe_i(req_q.probe),
+      .dry_i(req_q.dry),
       .unaligned_i(req_q.unaligned),
       .update_o(leaf_update),
       .update_desc_o(leaf_update_desc),
@@ -132,12 +133,12 @@ module walker
   assign from_memory = big_endian ? byte_swap(mem_rsp_i.data) : mem_rsp_i.data;
 
   // The answer where a walk ends with a fault that leaves nothing to cache (TLB-20).
-  function automatic walk_rsp_t fault_rsp(fsc_t fsc, logic wnr);
+  function automatic walk_rsp_t fault_rsp(fsc_t fsc, logic is_write);
     walk_rsp_t r;
     r = '0;
     r.fault = 1'b1;
     r.fsc = fsc;
-    r.wnr = wnr;
+    r.wnr = is_write;
     return r;
   endfunction
 
@@ -158,10 +159,7 @@ module walker
         level_d  = first_level;
         addr_d   = base | descriptor_offset(range.granule, first_level, va_in_range);
         limits_d = '0;
-        if (range.epd) begin
-          rsp_d   = fault_rsp(FSC_TRANSLATION, wnr);  // VMSA-09
-          state_d = DONE;
-        end else if ((base & too_big) != '0) begin
+        if ((base & too_big) != '0) begin
           rsp_d   = fault_rsp(FSC_ADDRESS_SIZE, wnr);
           state_d = DONE;
         end else begin
