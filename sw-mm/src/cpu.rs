@@ -1,0 +1,194 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! The `Cpu` trait: everything the OS can ask of one processing element.
+//!
+//! A simulated core implements it by driving the RTL and waiting for the answer; the functional
+//! machine of [`crate::functional`] implements it at host speed. Each call is one instruction, so
+//! what the OS does between two `await`s is atomic and what it does across them is not.
+
+use vmsa::{AccessFault, AtOp, Fsc, SysReg, Tlbi};
+
+/// Bytes that one access reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AccessSize {
+    /// 1 byte.
+    Byte,
+    /// 2 bytes.
+    Half,
+    /// 4 bytes.
+    Word,
+    /// 8 bytes, the size of a descriptor.
+    Double,
+}
+
+impl AccessSize {
+    /// All sizes, smallest first.
+    pub const ALL: [AccessSize; 4] = [Self::Byte, Self::Half, Self::Word, Self::Double];
+
+    /// log2 of the bytes.
+    pub const fn log2(self) -> u32 {
+        self as u32
+    }
+
+    /// Bytes.
+    pub const fn bytes(self) -> u64 {
+        1 << self.log2()
+    }
+
+    /// The bits of a value that an access of this size carries.
+    ///
+    /// ```
+    /// assert_eq!(sw_mm::AccessSize::Half.mask(), 0xffff);
+    /// ```
+    pub const fn mask(self) -> u64 {
+        u64::MAX >> (64 - 8 * self.bytes())
+    }
+}
+
+/// With whose rights an access at EL1 is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Privilege {
+    /// EL1: LDR, STR, CAS. PSTATE.PAN of the core applies.
+    Privileged,
+    /// EL0: LDTR, STTR, or an access of a user thread on this core.
+    Unprivileged,
+}
+
+/// Data synchronization barriers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Dsb {
+    /// Inner Shareable, all accesses: completes earlier TLBIs of this core on every core.
+    Ish,
+    /// Inner Shareable, stores only: makes descriptor stores visible; completes no TLBI (TLBI-24).
+    Ishst,
+    /// Inner Shareable, loads only; completes no TLBI (TLBI-24).
+    Ishld,
+    /// Non-shareable, all accesses: completes earlier local TLBIs of this core.
+    Nsh,
+    /// Non-shareable, stores only.
+    Nshst,
+    /// Full system, all accesses.
+    Sy,
+}
+
+impl Dsb {
+    /// Whether the barrier waits for TLBIs: it orders all access types.
+    pub const fn completes_tlbi(self) -> bool {
+        matches!(self, Dsb::Ish | Dsb::Nsh | Dsb::Sy)
+    }
+
+    /// Whether the barrier makes earlier stores visible to every walker.
+    pub const fn orders_stores(self) -> bool {
+        !matches!(self, Dsb::Ishld)
+    }
+}
+
+/// What PAR_EL1 says after an AT instruction (VMSA-54).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Par {
+    /// PAR.F = 0.
+    Translated {
+        /// Output address of the VA, in-page bits included.
+        pa: u64,
+        /// PAR.ATTR: the memory attributes, coded as a MAIR byte.
+        attr: u8,
+        /// PAR.SH: 0 non, 2 outer, 3 inner shareable.
+        sh: u8,
+    },
+    /// PAR.F = 1: the translation takes a stage 1 fault with this status.
+    Faulted(Fsc),
+}
+
+/// One processing element, as the OS sees it.
+///
+/// All methods take `&self`: several tasks may have accesses of one core outstanding. Implementors
+/// are single-threaded, so no future need be `Send`. An [`AccessFault`] is the synchronous exception
+/// that the access took; the access then had no effect (ORD-09).
+///
+/// ```
+/// use sw_mm::{AccessSize, Cpu, Privilege};
+/// use sw_mm::functional::Machine;
+///
+/// async fn increment(cpu: &impl Cpu, va: u64) -> Result<u64, vmsa::AccessFault> {
+///     let size = AccessSize::Double;
+///     loop {
+///         let old = cpu.load(va, size, Privilege::Privileged).await?;
+///         let seen = cpu
+///             .compare_and_swap(va, size, Privilege::Privileged, old, old + 1)
+///             .await?;
+///         if seen == old {
+///             return Ok(old + 1);
+///         }
+///     }
+/// }
+///
+/// let machine = Machine::new(Default::default());
+/// let core = machine.core(0);
+/// assert_eq!(sw_mm::block_on(increment(&core, 0x1000)), Ok(1));
+/// ```
+#[expect(
+    async_fn_in_trait,
+    reason = "one thread polls every task of a simulation, so no future has to be Send"
+)]
+pub trait Cpu {
+    /// Reads `size` bytes at `va`, zero extended.
+    ///
+    /// # Errors
+    /// The fault of the access.
+    async fn load(
+        &self,
+        va: u64,
+        size: AccessSize,
+        privilege: Privilege,
+    ) -> Result<u64, AccessFault>;
+
+    /// Writes the low `size` bytes of `value` at `va`.
+    ///
+    /// # Errors
+    /// The fault of the access.
+    async fn store(
+        &self,
+        va: u64,
+        size: AccessSize,
+        privilege: Privilege,
+        value: u64,
+    ) -> Result<(), AccessFault>;
+
+    /// Writes `new` at `va` if memory holds `expected`, as one atomic access, and returns what memory
+    /// held. `va` shall be aligned to `size`.
+    ///
+    /// # Errors
+    /// The fault of the access; a CAS needs read and write permission whatever its compare says
+    /// (HAF-16).
+    async fn compare_and_swap(
+        &self,
+        va: u64,
+        size: AccessSize,
+        privilege: Privilege,
+        expected: u64,
+        new: u64,
+    ) -> Result<u64, AccessFault>;
+
+    /// Fetches the 4-byte instruction at `va`.
+    ///
+    /// # Errors
+    /// The fault of the fetch.
+    async fn fetch(&self, va: u64, privilege: Privilege) -> Result<u32, AccessFault>;
+
+    /// AT: translates `va` without accessing it.
+    ///
+    /// # Errors
+    /// Only external aborts are taken as exceptions (VMSA-55); stage 1 faults are in the [`Par`].
+    async fn address_translate(&self, op: AtOp, va: u64) -> Result<Par, AccessFault>;
+
+    /// Issues a TLB invalidation; a later [`Dsb::Ish`] of this core waits for it.
+    async fn tlbi(&self, op: Tlbi);
+
+    /// Data synchronization barrier.
+    async fn dsb(&self, kind: Dsb);
+
+    /// Instruction synchronization barrier: a context synchronization event.
+    async fn isb(&self);
+
+    /// MSR: takes effect no later than the next [`Cpu::isb`].
+    async fn write_sysreg(&self, register: SysReg, value: u64);
+}

@@ -1,0 +1,228 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! A machine without hardware: the instructions of [`Cpu`] at host speed, for unit tests of the OS.
+//!
+//! It is unfriendly on purpose, within what the architecture permits:
+//! * a TLB entry or cached table descriptor lives until a TLBI that has the duty to remove it *and*
+//!   the full DSB after it; capacity never helps, and the oldest entry wins;
+//! * a contiguous run is one entry, or, configured otherwise, as many entries as it has pages;
+//! * a level hint that does not fit removes nothing;
+//! * a store stays in its core's buffer, which walkers do not see, until a DSB that orders stores;
+//! * at each TLBI the core at once walks again for what it loses, so that a store that was not
+//!   visible by then is cached in its old state for good.
+//!
+//! So an OS step left out shows: as a wrong translation, a lost fault, or a [`BbmViolation`].
+
+mod core;
+mod memory;
+mod monitor;
+mod tlb;
+mod walk;
+
+pub use self::core::{Core, Traffic};
+pub use monitor::BbmViolation;
+
+use crate::boot::{MemoryImage, Registers};
+use memory::{BufferedStore, Memory};
+use monitor::{Change, Monitor};
+use std::cell::RefCell;
+use std::rc::Rc;
+use tlb::Tlb;
+use vmsa::{Mair, Sctlr, SysReg, Tcr, Tlbi, TlbiScope, Ttbr};
+
+/// What the machine is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MachineConfig {
+    /// Cores, 1 to 64.
+    pub cores: usize,
+    /// A contiguous run is one TLB entry; otherwise the hint is ignored.
+    pub contiguous: bool,
+    /// FEAT_ETS2: no access faults because of a descriptor that an earlier store of its own core
+    /// replaced, barrier or not.
+    pub ets2: bool,
+}
+
+impl Default for MachineConfig {
+    /// One core that uses the contiguous hint and has ETS2.
+    fn default() -> Self {
+        Self {
+            cores: 1,
+            contiguous: true,
+            ets2: true,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct CoreState {
+    ttbr: [Ttbr; 2],
+    tcr: Tcr,
+    mair: Mair,
+    sctlr: Sctlr,
+    pan: bool,
+    tlb: Tlb,
+    stores: Vec<BufferedStore>,
+    traffic: Traffic,
+}
+
+impl CoreState {
+    fn asid(&self) -> u16 {
+        walk::current_asid(self.tcr, &self.ttbr)
+    }
+
+    fn write(&mut self, register: SysReg, value: u64) {
+        match register {
+            SysReg::Ttbr0 => self.ttbr[0] = Ttbr(value),
+            SysReg::Ttbr1 => self.ttbr[1] = Ttbr(value),
+            SysReg::Tcr => self.tcr = Tcr(value),
+            SysReg::Mair => self.mair = Mair(value),
+            SysReg::Sctlr => self.sctlr = Sctlr(value),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    config: MachineConfig,
+    memory: Memory,
+    cores: Vec<CoreState>,
+    monitor: Monitor,
+}
+
+impl State {
+    /// Performs the buffered stores of a core, in order.
+    fn drain(&mut self, core: usize) {
+        for store in std::mem::take(&mut self.cores[core].stores) {
+            let old = self.memory.word(store.pa);
+            self.commit(core, store.pa, store.apply(old));
+        }
+    }
+
+    fn commit(&mut self, core: usize, pa: u64, new: u64) {
+        self.memory.set_word(pa, new);
+        let slot = pa & !7;
+        let big_endian = self.cores[core].sctlr.ee();
+        self.monitor.commit(Change { core, slot, new }, big_endian);
+    }
+
+    fn invalidate(&mut self, issuer: usize, op: Tlbi) {
+        let asid = if self.cores[issuer].tcr.asid16() {
+            op.asid()
+        } else {
+            op.asid() & 0xff
+        };
+        let everywhere = op.scope != TlbiScope::Local;
+        if everywhere || self.cores.len() == 1 {
+            self.monitor.invalidate(op, asid, issuer);
+        }
+        for core in 0..self.cores.len() {
+            if !everywhere && core != issuer {
+                continue;
+            }
+            for entry in self.cores[core].tlb.doom(op, asid, issuer) {
+                if entry.asid == self.cores[core].asid() {
+                    self.speculate(core, entry.filled_for);
+                }
+            }
+        }
+    }
+
+    fn complete(&mut self, issuer: usize) {
+        self.monitor.complete(issuer);
+        for core in &mut self.cores {
+            core.tlb.complete(issuer);
+        }
+    }
+}
+
+/// The machine. Clones are handles of the same one.
+///
+/// ```
+/// use sw_mm::{AccessSize, Cpu, Privilege, block_on};
+/// use sw_mm::boot::{BootConfig, image};
+/// use sw_mm::functional::Machine;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (memory, boot) = image(&BootConfig::default())?;
+/// let machine = Machine::new(Default::default());
+/// machine.load(&memory, &boot.registers);
+/// machine.poke(0x4000_1000, 0x1234);
+/// let va = boot.linear.base() + 0x1000;
+/// let core = machine.core(0);
+/// let word = block_on(core.load(va, AccessSize::Double, Privilege::Privileged))?;
+/// assert_eq!(word, 0x1234);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Machine {
+    state: Rc<RefCell<State>>,
+}
+
+impl Machine {
+    /// A machine after reset: memory zero, MMUs off.
+    pub fn new(config: MachineConfig) -> Self {
+        let cores = (0..config.cores.clamp(1, 64)).map(|_| CoreState::default());
+        let state = State {
+            config,
+            memory: Memory::default(),
+            cores: cores.collect(),
+            monitor: Monitor::default(),
+        };
+        Self {
+            state: Rc::new(RefCell::new(state)),
+        }
+    }
+
+    /// Handle of core `index`; the last core if there are not so many.
+    pub fn core(&self, index: usize) -> Core {
+        let last = self.state.borrow().cores.len() - 1;
+        Core::new(self.state.clone(), index.min(last))
+    }
+
+    /// Puts an image into memory and the registers into every core.
+    pub fn load(&self, image: &MemoryImage, registers: &Registers) {
+        let mut state = self.state.borrow_mut();
+        for (pa, words) in image {
+            for (index, &word) in words.iter().enumerate() {
+                state.memory.set_word(pa + index as u64 * 8, word);
+            }
+        }
+        for core in &mut state.cores {
+            for (register, value) in registers.writes() {
+                core.write(register, value);
+            }
+        }
+    }
+
+    /// The 8-byte word of memory at `pa`, buffered stores left out.
+    pub fn peek(&self, pa: u64) -> u64 {
+        self.state.borrow().memory.word(pa)
+    }
+
+    /// Replaces the 8-byte word of memory at `pa` behind everybody's back.
+    pub fn poke(&self, pa: u64, value: u64) {
+        self.state.borrow_mut().memory.set_word(pa, value);
+    }
+
+    /// All non-zero memory.
+    pub fn contents(&self) -> MemoryImage {
+        let mut state = self.state.borrow_mut();
+        for core in 0..state.cores.len() {
+            state.drain(core);
+        }
+        state.memory.contents()
+    }
+
+    /// Lets a core walk speculatively for `va`: it caches what it finds and faults never.
+    pub fn speculate(&self, core: usize, va: u64) {
+        let mut state = self.state.borrow_mut();
+        if core < state.cores.len() {
+            state.speculate(core, va);
+        }
+    }
+
+    /// Changes of live descriptors that skipped break-before-make, so far.
+    pub fn violations(&self) -> Vec<BbmViolation> {
+        self.state.borrow().monitor.violations.clone()
+    }
+}

@@ -1,0 +1,145 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! What a core remembers of descriptors, as stubbornly as the architecture allows.
+//!
+//! Nothing is ever dropped for lack of room, the oldest entry wins a lookup, an invalidation takes
+//! effect only when the barrier after it completes, and what it doomed serves until then.
+
+use vmsa::{Descriptor, Granule, Tlbi, TlbiOp, VaRange};
+
+/// Table limits collected on the way down (section 5); they only take away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Limits {
+    pub no_el0: bool,
+    pub no_write: bool,
+    pub uxn: bool,
+    pub pxn: bool,
+}
+
+/// One cached descriptor, leaf or table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub range: VaRange,
+    pub granule: Granule,
+    /// First VA that the entry matches, canonical.
+    pub base: u64,
+    /// Bytes that it matches: of the leaf or its contiguous run, or of the table descriptor.
+    pub bytes: u64,
+    pub level: u8,
+    pub leaf: bool,
+    pub asid: u16,
+    pub descriptor: Descriptor,
+    /// Where the descriptor lies.
+    pub slot: u64,
+    /// Limits of the tables above and, for a table entry, its own.
+    pub limits: Limits,
+    /// The VA whose walk filled it.
+    pub filled_for: u64,
+    /// One bit for each core with an invalidation under way that removes it.
+    pub doomed: u64,
+}
+
+impl Entry {
+    /// Whether the entry matches `va` (canonical) when the current ASID is `asid`. Table entries
+    /// match as if not global (TLB-23).
+    pub fn serves(&self, range: VaRange, va: u64, asid: u16) -> bool {
+        self.range == range
+            && va.wrapping_sub(self.base) < self.bytes
+            && (self.asid == asid || (self.leaf && !self.descriptor.ng()))
+    }
+
+    /// Whether `op` has the duty to remove it (table 11.2). `asid` is the operand's, cut to the bits
+    /// in use.
+    pub fn removed_by(&self, op: Tlbi, asid: u16) -> bool {
+        let this_asid = self.asid == asid;
+        let global = self.leaf && !self.descriptor.ng();
+        match op.op {
+            TlbiOp::Vmalle1 => return true,
+            TlbiOp::Aside1 => return this_asid && !global,
+            _ => {}
+        }
+        // A hint for another size removes the duty; a table entry is none of its business.
+        let hinted = !self.leaf || hint(op).is_none_or(|leaf| leaf == (self.granule, self.level));
+        (self.leaf || !op.op.last_level())
+            && (!op.op.by_asid() || this_asid || global)
+            && hinted
+            && op.va().wrapping_sub(self.base) < self.bytes
+    }
+}
+
+/// The level hint of the operand; reserved codes are none.
+fn hint(op: Tlbi) -> Option<(Granule, u8)> {
+    let level = op.ttl() & 3;
+    match op.ttl() >> 2 {
+        1 if level > 0 => Some((Granule::K4, level)),
+        2 if level > 1 => Some((Granule::K16, level)),
+        3 if level > 0 => Some((Granule::K64, level)),
+        _ => None,
+    }
+}
+
+/// Every entry of one core, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Tlb {
+    entries: Vec<Entry>,
+}
+
+impl Tlb {
+    /// Adds an entry, unless one that is there to stay says the same.
+    pub fn fill(&mut self, entry: Entry) {
+        let same = |e: &&Entry| {
+            e.doomed == 0
+                && e.leaf == entry.leaf
+                && (e.base, e.bytes, e.slot) == (entry.base, entry.bytes, entry.slot)
+                && (e.asid, e.descriptor, e.limits) == (entry.asid, entry.descriptor, entry.limits)
+        };
+        if self.entries.iter().find(same).is_none() {
+            self.entries.push(entry);
+        }
+    }
+
+    /// The oldest leaf entry for `va`.
+    pub fn leaf(&self, range: VaRange, va: u64, asid: u16) -> Option<Entry> {
+        self.entries
+            .iter()
+            .find(|e| e.leaf && e.serves(range, va, asid))
+            .copied()
+    }
+
+    /// The deepest table entry for `va`, the oldest of that level.
+    pub fn table(&self, range: VaRange, va: u64, asid: u16) -> Option<Entry> {
+        let serving = |e: &&Entry| !e.leaf && e.serves(range, va, asid);
+        self.entries
+            .iter()
+            .filter(serving)
+            .rev()
+            .max_by_key(|e| e.level)
+            .copied()
+    }
+
+    /// Forgets the leaf entries formed from `slot`: a hardware update found other contents there.
+    pub fn drop_slot(&mut self, slot: u64) {
+        self.entries.retain(|e| !(e.leaf && e.slot == slot));
+    }
+
+    /// Marks what `op` of core `issuer` removes and returns a copy of it.
+    pub fn doom(&mut self, op: Tlbi, asid: u16, issuer: usize) -> Vec<Entry> {
+        let mut doomed = Vec::new();
+        for entry in &mut self.entries {
+            if entry.removed_by(op, asid) {
+                entry.doomed |= 1 << issuer;
+                doomed.push(*entry);
+            }
+        }
+        doomed
+    }
+
+    /// A full barrier of core `issuer` completed: what its invalidations marked is gone.
+    pub fn complete(&mut self, issuer: usize) {
+        self.entries.retain(|e| e.doomed >> issuer & 1 == 0);
+    }
+
+    /// Entries held.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+}

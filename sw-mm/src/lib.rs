@@ -1,0 +1,45 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! The operating-system side: page-table management written against a `Cpu`, not against a machine.
+//!
+//! **Dependencies point one way.** This crate knows the formats of `vmsa` and nothing else: no RTL, no
+//! simulator, no time. Whoever has a core implements [`Cpu`] for it, and the same code then runs on the
+//! simulated hardware and, at host speed, on the machine of [`functional`].
+//!
+//! **Every table access is real traffic.** A descriptor is read, stored or compared-and-swapped by an
+//! instruction of a core, at the address where the [`LinearMap`] shows the table, and so goes through
+//! that core's own TLB, walker and memory system. What an edit costs is what the hardware says it
+//! costs, and each `await` is a point where hardware updates, other cores and other tasks come in
+//! between. Nothing is written by the back door; only the first tables, which turn the MMU on, come
+//! from [`boot`].
+//!
+//! | module | idea |
+//! | --- | --- |
+//! | [`cpu`] | what a core can be asked |
+//! | [`linear_map`] | how the kernel reaches physical memory |
+//! | [`pgtable`] | map, unmap and protect, in all granules |
+//! | [`bbm`] | which change needs break-before-make |
+//! | [`flush`] | TLB invalidation, and when a table page may be freed |
+//! | [`attributes`] | permissions and memory type of a leaf |
+//! | [`frame`] | where table pages come from |
+//! | [`boot`] | the first tables |
+//! | [`context`] | which tree a core uses |
+//! | [`functional`] | a machine for unit tests |
+
+pub mod attributes;
+pub mod bbm;
+mod block_on;
+pub mod boot;
+pub mod context;
+pub mod cpu;
+pub mod flush;
+pub mod frame;
+pub mod functional;
+pub mod linear_map;
+pub mod pgtable;
+
+pub use attributes::{Attributes, Permissions};
+pub use block_on::block_on;
+pub use cpu::{AccessSize, Cpu, Dsb, Par, Privilege};
+pub use frame::{Frame, FrameAllocator, FramePool};
+pub use linear_map::LinearMap;
+pub use pgtable::{Audit, AuditError, Leaf, MmError, PageTable, Region, TableFormat};
