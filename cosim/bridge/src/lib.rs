@@ -1,0 +1,26 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! The simulated hardware as Rust sees it: one [`Socket`] a Verilated model.
+//!
+//! The build script verilates the RTL once for each row of [`configs`] and compiles the models into
+//! this crate. All lanes are the plain words of `rtl/pkg/socket_pkg.sv`; their meaning is decoded
+//! elsewhere. This is the only crate with `unsafe` code, all of it in the file of the cxx bridge.
+
+mod configs;
+mod convert;
+mod error;
+mod ffi;
+mod plants;
+mod recording;
+mod socket;
+
+pub use configs::ConfigInfo;
+pub use error::BridgeError;
+pub use ffi::{AssertionFired, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs};
+pub use plants::{PlantInfo, plants};
+pub use recording::Recording;
+pub use socket::{Socket, Stop, TraceFormat};
+
+/// Every configuration compiled into this binary.
+pub fn configs() -> &'static [ConfigInfo] {
+    configs::CONFIGS
+}

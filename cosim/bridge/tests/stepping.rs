@@ -1,0 +1,157 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! What one step does: when it ends, what it drives, how errors of its caller are answered.
+
+mod driver;
+
+use cosim_bridge::{BridgeError, CoreReq, DramRsp, Socket, Stop, configs, plants};
+use driver::{DSB, LOAD, Machine, Ports, STORE, request, straps};
+
+#[test]
+fn every_configuration_opens_and_shows_its_parameters() {
+    for config in configs() {
+        let socket = Socket::open(config.name, straps(config.name), None, 1).expect(config.name);
+        let [low, high] = socket.info();
+        assert_eq!(low >> 32 & 0xff, socket.cores() as u64);
+        assert_eq!(low >> 40 & 0xff, socket.nodes() as u64);
+        assert_eq!(
+            high & 0xffff,
+            straps(config.name) & 0xffff,
+            "{}",
+            config.name
+        );
+        assert_eq!(socket.cycle(), 0);
+    }
+}
+
+#[test]
+fn an_unknown_configuration_is_refused_with_the_known_names() {
+    let Err(error) = Socket::open("bsae", 0, None, 1) else {
+        panic!("opened");
+    };
+    assert_eq!(
+        error.to_string(),
+        "no configuration is named \"bsae\" (known: tiny, base, planted)"
+    );
+}
+
+#[test]
+fn a_plant_is_refused_where_there_is_none() {
+    assert!(matches!(
+        Socket::open("tiny", 0, Some(1), 1),
+        Err(BridgeError::UnknownPlant { count: 0, .. })
+    ));
+    let none = plants().len() as u32 + 1;
+    assert!(matches!(
+        Socket::open("planted", 0, Some(none), 1),
+        Err(BridgeError::UnknownPlant { .. })
+    ));
+    assert!(matches!(
+        Socket::open("planted", 0, Some(0), 1),
+        Err(BridgeError::UnknownPlant { .. })
+    ));
+}
+
+#[test]
+fn every_plant_can_be_selected() {
+    for plant in plants() {
+        let socket = Socket::open("planted", straps("planted"), Some(plant.number), 1);
+        assert!(socket.is_ok(), "{}", plant.id);
+    }
+}
+
+#[test]
+fn a_step_runs_at_least_one_and_at_most_max_cycles() {
+    let mut machine = Machine::open("tiny", 1);
+    let mut ports = Ports::default();
+    let idle = |ports: &mut Ports, socket: &mut Socket, max| {
+        ports.step(
+            socket,
+            CoreReq::default(),
+            DramRsp::default(),
+            Stop::NONE,
+            max,
+        )
+    };
+    assert_eq!(idle(&mut ports, &mut machine.socket, 0), 1);
+    assert_eq!(idle(&mut ports, &mut machine.socket, 1), 1);
+    assert_eq!(idle(&mut ports, &mut machine.socket, 100), 100);
+    assert_eq!(machine.socket.cycle(), 102);
+}
+
+#[test]
+fn a_step_stops_when_every_core_is_ready_only_if_asked() {
+    let mut machine = Machine::open("tiny", 1);
+    let mut ports = Ports::default();
+    let cycles = ports.step(
+        &mut machine.socket,
+        CoreReq::default(),
+        DramRsp::default(),
+        Stop::READY,
+        100,
+    );
+    assert!(cycles < 100 && ports.ready());
+    let cycles = ports.step(
+        &mut machine.socket,
+        CoreReq::default(),
+        DramRsp::default(),
+        Stop::NONE,
+        100,
+    );
+    assert_eq!(cycles, 100);
+}
+
+#[test]
+fn a_load_stops_at_its_memory_request_and_at_its_response() {
+    let mut machine = Machine::open("tiny", 1);
+    machine.memory.insert(0x1_0000, 0x1122_3344_5566_7788);
+    let rsp = machine.run(request(LOAD, 7, 0x1_0000, 0), Stop::NONE);
+    assert_eq!(rsp.w[0] >> 32 & 0xffff, 7);
+    assert_eq!(rsp.w[2], 0x1122_3344_5566_7788);
+    assert_eq!(rsp.w[3], 0x1_0000);
+}
+
+#[test]
+fn a_commit_stops_a_step_that_asks_for_observations() {
+    let mut machine = Machine::open("tiny", 1);
+    machine.run(request(STORE, 1, 0x2_0000, 0xabcd), Stop::OBS);
+    machine.run(request(DSB, 2, 0, 0), Stop::OBS);
+    assert_eq!(machine.commits, 1);
+    assert_eq!(machine.memory[&0x2_0000], 0xabcd);
+}
+
+#[test]
+#[should_panic(expected = "lanes of core_req")]
+fn a_step_with_a_missing_lane_is_refused() {
+    let mut machine = Machine::open("tiny", 1);
+    let ports = &mut machine.ports;
+    machine.socket.step(
+        &[],
+        &[DramRsp::default()],
+        &mut ports.core_rsp,
+        &mut ports.core_obs,
+        &mut ports.dram_req,
+        &mut ports.node_obs,
+        Stop::NONE,
+        1,
+    );
+}
+
+#[test]
+fn requests_beyond_the_handshake_fire_an_assertion_unless_switched_off() {
+    let flood = |on| {
+        let mut machine = Machine::open("tiny", 1);
+        machine.socket.set_assertions(on);
+        machine.flood();
+        assert_eq!(machine.socket.has_fired(), on);
+        let fired = machine.socket.fired_assertions();
+        assert!(!machine.socket.has_fired());
+        fired
+    };
+    let fired = flood(true);
+    assert!(
+        !fired[0].id.is_empty() && fired[0].cycle > 0,
+        "{:?}",
+        fired[0]
+    );
+    assert!(flood(false).is_empty());
+}
