@@ -1,0 +1,409 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! The exploration of section 13.4: every walk that may have been, through past and present values
+//! of each descriptor, with the earliest instant (`tau`) at which its last read may have happened.
+
+use vmsa::geometry::{index, leaf_allowed, level_lsb};
+use vmsa::{Descriptor, FaultKind};
+
+use super::access::{Access, Fault, Reason};
+use super::attributes::Attributes;
+use super::candidate::Candidate;
+use super::context::Context;
+use super::history::Span;
+use super::invalidation::{Held, untagged};
+use super::path::Path;
+use super::permission::Rights;
+use super::permitted::Permitted;
+use super::program::Pending;
+use super::regime::Regime;
+use super::walk::{
+    Entry, Leaf, ReadDescriptor, Translation, alignment_fault, classify, decode_word, finish_leaf,
+    untranslated, updated,
+};
+
+/// What the exploration of one access knows.
+#[derive(Clone, Copy)]
+pub struct Search<'a> {
+    /// History and program order.
+    pub judge: &'a Permitted,
+    /// The access in program order.
+    pub pending: &'a Pending,
+    /// Cycle of its answer.
+    pub done: u64,
+    /// Leave out the lower bounds of time: to tell a stale answer from a wrong one.
+    pub unbound: bool,
+    /// A hardware update that the access still owes does not stand in its way: the lower part of an
+    /// access whose upper part faults updates nothing (HAF-08, HAF-09).
+    pub owing: bool,
+}
+
+/// A walk on its way: what all its levels share.
+struct Way<'a> {
+    context: Context,
+    access: &'a Access,
+    regime: Regime,
+    /// Completion of the ISB that replaced the context; entries of it are used from TLBs only.
+    until: Option<u64>,
+}
+
+type Visit<'a> = &'a mut dyn FnMut(&Candidate) -> bool;
+
+impl Search<'_> {
+    /// Visits the permitted outcomes of one page of an access until `visit` returns true; returns
+    /// whether it did. The same outcome may be visited more than once.
+    pub fn any(
+        &self,
+        memory: &(impl ReadDescriptor + ?Sized),
+        access: &Access,
+        visit: Visit<'_>,
+    ) -> bool {
+        let program = self.judge.program();
+        let profile = self.judge.profile();
+        let (mut translating, mut asids) = (false, [None; 8]);
+        let found =
+            program.for_each_context(self.pending.isb, self.pending.order, &mut |registers| {
+                let context = Context {
+                    registers: *registers,
+                    profile,
+                };
+                translating |= registers.sctlr.m();
+                let asid = Some(context.asid());
+                if !asids.contains(&asid)
+                    && let Some(free) = asids.iter_mut().find(|slot| slot.is_none())
+                {
+                    *free = asid;
+                }
+                self.in_context(memory, &context, access, None, visit)
+            });
+        if found || !translating {
+            return found;
+        }
+        // Entries of replaced contexts live on where ASID or nG let them match (section 13.5).
+        program.retired().iter().any(|retired| {
+            let context = Context {
+                registers: retired.registers,
+                profile,
+            };
+            let mut filtered = |candidate: &Candidate, global: bool| {
+                (global || asids.contains(&Some(context.asid()))) && visit(candidate)
+            };
+            self.in_retired(memory, &context, access, retired.until, &mut filtered)
+        })
+    }
+
+    fn in_retired(
+        &self,
+        memory: &(impl ReadDescriptor + ?Sized),
+        context: &Context,
+        access: &Access,
+        until: u64,
+        visit: &mut dyn FnMut(&Candidate, bool) -> bool,
+    ) -> bool {
+        let until = if self.unbound { u64::MAX } else { until };
+        self.in_context(memory, context, access, Some(until), &mut |candidate| {
+            let global = match candidate {
+                Candidate::Translation(Translation {
+                    leaf: Some(leaf), ..
+                }) => !leaf.descriptor.ng(),
+                // Faults of a held entry: the ASID of the context decides, its nG is not known here.
+                _ => false,
+            };
+            visit(candidate, global)
+        })
+    }
+
+    fn in_context(
+        &self,
+        memory: &(impl ReadDescriptor + ?Sized),
+        context: &Context,
+        access: &Access,
+        until: Option<u64>,
+        visit: Visit<'_>,
+    ) -> bool {
+        if let Some(fault) = alignment_fault(context, access) {
+            return visit(&Candidate::Fault(fault));
+        }
+        if !context.registers.sctlr.m() {
+            return match untranslated(context, access) {
+                Ok(translation) => self.good(translation, access, visit),
+                Err(fault) => visit(&Candidate::Fault(fault)),
+            };
+        }
+        let regime = match Regime::of(context, access) {
+            Ok(regime) => regime,
+            Err(fault) => return until.is_none() && visit(&Candidate::Fault(fault)),
+        };
+        let way = Way {
+            context: *context,
+            access,
+            regime,
+            until,
+        };
+        self.level(
+            memory,
+            &way,
+            regime.start,
+            regime.base,
+            Path::default(),
+            visit,
+        )
+    }
+
+    /// Step 2 of section 13.4 at one level.
+    fn level(
+        &self,
+        memory: &(impl ReadDescriptor + ?Sized),
+        way: &Way<'_>,
+        level: u8,
+        table: u64,
+        path: Path,
+        visit: Visit<'_>,
+    ) -> bool {
+        let index = index(way.regime.granule, way.regime.iasize, level, way.access.va);
+        let address = table | index << 3;
+        // Step 8: an error response to the read of this descriptor, or to its update (WALK-12).
+        if way.until.is_none() && self.judge.errored(address, self.pending.issued, self.done) {
+            let fault = Fault::new(way.access, Reason::ReadError, level);
+            if visit(&Candidate::Fault(fault)) {
+                return true;
+            }
+        }
+        let current = memory.read(address).unwrap_or(0);
+        let own = self.judge.history().spans(address, current).any(|span| {
+            let descriptor = decode_word(&way.context, span.value);
+            match classify(&way.regime, level, descriptor) {
+                Entry::Bad(reason) => {
+                    let fault = Fault::new(way.access, reason, level);
+                    self.fresh(way, &path, span) && visit(&Candidate::Fault(fault))
+                }
+                Entry::Table(next) => {
+                    let held = held(way, level, descriptor, true, 0);
+                    let mut limits = path.limits;
+                    if !way.context.registers.tcr.hpd(way.regime.range) {
+                        limits = limits.and(descriptor);
+                    }
+                    let path = path.through(level, held, span, limits);
+                    self.level(memory, way, level + 1, next, path, visit)
+                }
+                Entry::Leaf(output) => {
+                    let found = Found {
+                        level,
+                        address,
+                        output,
+                        descriptor,
+                        span,
+                        run_bits: 0,
+                    };
+                    self.leaf(way, &path, &found, visit)
+                }
+            }
+        });
+        own || self.run(memory, way, level, address, &path, visit)
+    }
+
+    /// Step 3: the descriptors of the contiguous run around `address`, each applied to the whole run
+    /// (TLB-02). In a well-formed run that adds nothing for the VA's own descriptor.
+    fn run(
+        &self,
+        memory: &(impl ReadDescriptor + ?Sized),
+        way: &Way<'_>,
+        level: u8,
+        address: u64,
+        path: &Path,
+        visit: Visit<'_>,
+    ) -> bool {
+        let Some(entries) = way.regime.run_entries(level) else {
+            return false;
+        };
+        if !way.context.profile.contiguous || !leaf_allowed(way.regime.granule, level) {
+            return false;
+        }
+        let first = address & !(8 * u64::from(entries) - 1);
+        let run_bits = entries.trailing_zeros();
+        for address in (0..u64::from(entries)).map(|j| first + 8 * j) {
+            let current = memory.read(address).unwrap_or(0);
+            for span in self.judge.history().spans(address, current) {
+                let descriptor = decode_word(&way.context, span.value);
+                // TLB-03.
+                if !descriptor.contiguous() || !descriptor.af() {
+                    continue;
+                }
+                if let Entry::Leaf(output) = classify(&way.regime, level, descriptor) {
+                    let found = Found {
+                        level,
+                        address,
+                        output,
+                        descriptor,
+                        span,
+                        run_bits,
+                    };
+                    if self.leaf(way, path, &found, visit) {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// What a leaf value permits.
+    fn leaf(&self, way: &Way<'_>, path: &Path, found: &Found, visit: Visit<'_>) -> bool {
+        let &Found {
+            level,
+            descriptor,
+            span,
+            run_bits,
+            ..
+        } = found;
+        let finished = finish_leaf(&way.context, way.access, level, descriptor, path.limits);
+        if !descriptor.af() {
+            // HAF-01: never held, so this value was read for this access, or it plays no part.
+            let fault = match finished {
+                _ if !way.context.ha() => Fault::new(way.access, Reason::AccessFlag, level),
+                // HAF-10, HAF-11: such a fault leaves AF alone.
+                Err(fault) => fault,
+                Ok(good) if self.owing => {
+                    return self.fresh(way, path, span) && self.reach(way, found, good, visit);
+                }
+                // Success needs the updated value, which is a value of its own in the history.
+                Ok(_) => return false,
+            };
+            return self.fresh(way, path, span) && visit(&Candidate::Fault(fault));
+        }
+        let held = held(way, level, descriptor, false, run_bits);
+        let bound = self.bound(way, &held, u64::MAX);
+        if way.until.is_some_and(|until| bound >= until) || !self.possible(way, path, span, bound) {
+            return false;
+        }
+        match finished {
+            // HAF-12: a write through a clean value needs the updated one.
+            Ok(_) if !self.owing && updated(&way.context, way.access, descriptor) != descriptor => {
+                false
+            }
+            Ok(good) => self.reach(way, found, good, visit),
+            // A held valid entry may give these (VMSA-47).
+            Err(fault) => visit(&Candidate::Fault(fault)),
+        }
+    }
+
+    /// The success that the leaf value `found` gives.
+    fn reach(
+        &self,
+        way: &Way<'_>,
+        found: &Found,
+        (attributes, rights): (Attributes, Rights),
+        visit: Visit<'_>,
+    ) -> bool {
+        let &Found {
+            level,
+            address,
+            output,
+            descriptor,
+            run_bits,
+            ..
+        } = found;
+        let bits = level_lsb(way.regime.granule, level) + run_bits;
+        let inside = (1u64 << bits) - 1;
+        // TLB-02: in-run bits come from the VA.
+        let pa = output & !inside | way.access.va & inside;
+        let leaf = Leaf {
+            level,
+            address,
+            descriptor,
+            span: bits,
+            rights,
+        };
+        self.good(
+            Translation {
+                pa,
+                attributes,
+                leaf: Some(leaf),
+            },
+            way.access,
+            visit,
+        )
+    }
+
+    /// A success, and the external abort that the access behind it may have met.
+    fn good(&self, translation: Translation, access: &Access, visit: Visit<'_>) -> bool {
+        if visit(&Candidate::Translation(translation)) {
+            return true;
+        }
+        // An unaligned access touches two words.
+        let met = [translation.pa, translation.pa + access.bytes() - 1]
+            .iter()
+            .any(|pa| self.judge.errored(*pa, self.pending.issued, self.done));
+        if access.at || !met {
+            return false;
+        }
+        let fault = Fault {
+            wnr: access.wnr(FaultKind::ExternalAbort, false),
+            ..Fault::new(access, Reason::AccessError, 0)
+        };
+        visit(&Candidate::Fault(fault))
+    }
+
+    /// Whether a value that is never held may have been read for this access (section 13.3).
+    fn fresh(&self, way: &Way<'_>, path: &Path, span: Span) -> bool {
+        let recent = if self.unbound { 0 } else { self.pending.recent };
+        way.until.is_none() && self.possible(way, path, span, recent)
+    }
+
+    /// Whether a walk may have read the last value at some instant from `floor` on, having read the
+    /// tables of `path` in order before it.
+    ///
+    /// The bound of a table (S_tab) counts operations up to that instant only: one that removed the
+    /// table entry later did not remove the leaf already held (TLBI-15).
+    fn possible(&self, way: &Way<'_>, path: &Path, span: Span, floor: u64) -> bool {
+        let mut instant = floor.max(span.begin);
+        loop {
+            // tau never decreases along the path.
+            let mut tau = 0;
+            for (held, table) in path.tables.iter().flatten() {
+                tau = tau.max(table.begin).max(self.bound(way, held, instant));
+                if tau >= table.end && !self.unbound {
+                    return false;
+                }
+            }
+            if tau <= instant || self.unbound {
+                return (instant < span.end || self.unbound) && instant <= self.done;
+            }
+            instant = tau;
+        }
+    }
+
+    /// The latest operation up to `until` that an entry like `held` shall not be older than.
+    fn bound(&self, way: &Way<'_>, held: &Held, until: u64) -> u64 {
+        if self.unbound {
+            return 0;
+        }
+        let mask = way.context.asid_mask();
+        self.judge
+            .program()
+            .invalidations()
+            .bound(self.pending.order, held, mask, until)
+    }
+}
+
+/// A leaf value found; `run_bits` is the log2 of the run length, or 0 without the use of the hint.
+struct Found {
+    level: u8,
+    address: u64,
+    output: u64,
+    descriptor: Descriptor,
+    span: Span,
+    run_bits: u32,
+}
+
+fn held(way: &Way<'_>, level: u8, descriptor: Descriptor, table: bool, run_bits: u32) -> Held {
+    let granule = way.regime.granule;
+    Held {
+        va: untagged(way.access.va),
+        span: level_lsb(granule, level) + run_bits,
+        granule,
+        level,
+        asid: way.context.asid(),
+        table,
+        global: !table && !descriptor.ng(),
+    }
+}

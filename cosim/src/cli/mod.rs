@@ -1,0 +1,120 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! The command line. [`main`] is all that a testbench binary needs.
+//!
+//! Exit status: 0 pass, 1 fail, 2 usage or input error.
+
+mod list;
+mod replay;
+mod run;
+mod strap;
+mod walk;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use serde_json::json;
+
+use crate::regress::Testbench;
+
+/// Wrong use or unreadable input: one message that says what, where, and how to mend it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+impl From<String> for UsageError {
+    fn from(message: String) -> Self {
+        Self(message)
+    }
+}
+
+/// What a subcommand comes to.
+pub type CommandResult = Result<bool, UsageError>;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "mmu-cosim",
+    version,
+    about = "Runs an RTL arm64 MMU against an architectural model and judges every answer",
+    after_help = "Examples:\n  \
+        mmu-cosim list                               what can be run, and what each run proves\n  \
+        mmu-cosim run --all --seeds 4 --jobs 2       a small regression\n  \
+        mmu-cosim run random --config tiny --seed 7  one run; a red one says how to read it\n\n\
+        Exit status: 0 pass, 1 fail, 2 usage or input error."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the registered testbenches, with the requirements that each proves
+    List(list::Arguments),
+    /// Run testbenches and judge every answer of the hardware
+    Run(run::Arguments),
+    /// Replay translation vectors and compare every answer with the reference
+    Replay(replay::Arguments),
+    /// Draw one table walk step by step
+    Walk(walk::Arguments),
+}
+
+impl Command {
+    fn json(&self) -> bool {
+        match self {
+            Self::List(arguments) => arguments.json,
+            Self::Run(arguments) => arguments.json,
+            Self::Replay(arguments) => arguments.json,
+            Self::Walk(arguments) => arguments.json,
+        }
+    }
+
+    fn execute(&self, registry: &[Testbench]) -> CommandResult {
+        match self {
+            Self::List(arguments) => list::execute(arguments, registry),
+            Self::Run(arguments) => run::execute(arguments, registry),
+            Self::Replay(arguments) => replay::execute(arguments),
+            Self::Walk(arguments) => walk::execute(arguments),
+        }
+    }
+}
+
+/// Runs the command line of this process on the registered testbenches.
+#[must_use]
+pub fn main(registry: &[Testbench]) -> ExitCode {
+    run_command_line(std::env::args_os(), registry)
+}
+
+/// Runs `arguments`, the name of the program first.
+pub fn run_command_line<I, T>(arguments: I, registry: &[Testbench]) -> ExitCode
+where
+    I: IntoIterator<Item = T>,
+    T: Into<std::ffi::OsString> + Clone,
+{
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are such errors too, with status 0. A closed pipe is no failure.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match cli.command.execute(registry) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error}");
+            if cli.command.json() {
+                say(&json!({"pass": false, "error": error.to_string()}).to_string());
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints one line. A reader that has gone away (`| head`) is no reason to fail.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}");
+    let _ = out.flush();
+}

@@ -1,0 +1,368 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! `mmu-cosim run`: runs testbenches, prints one line a run and the report of each red one.
+
+use std::io::{IsTerminal, Write};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{CommandResult, UsageError, say};
+use crate::dut::TraceFormat;
+use crate::nearest::nearest;
+use crate::regress::Testbench;
+use crate::regress::context::Recording;
+use crate::regress::interrupt::Interrupt;
+use crate::regress::runner::{self, Job, JobResult, Options, Progress, Verdict};
+use crate::regress::testbench::{PLANTED, find, find_plant};
+use crate::sim::TraceRequest;
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    mmu-cosim run --all                                  everything once, on `base`\n  \
+    mmu-cosim run random --config tiny --seeds 20 --jobs 2\n  \
+    mmu-cosim run random --seed 7 --cycles 1000000       a longer run of one seed\n  \
+    mmu-cosim run random --seed 7 --trace w.fst --trace-window 5000:6000\n\n\
+    A run is a function of testbench, configuration, seed and --cycles: the same four give the same\n\
+    cycles, events and verdict, with any --jobs. A red run is repeated with the window before the\n\
+    failure traced; its report says where the waveform lies. Ctrl-C keeps the results so far.")]
+pub struct Arguments {
+    /// Testbenches to run (see `mmu-cosim list`)
+    #[arg(
+        value_name = "NAME",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    pub names: Vec<String>,
+    /// Run every registered testbench
+    #[arg(long)]
+    pub all: bool,
+    /// Hardware configuration; several may be given, separated by commas
+    #[arg(long, value_name = "C", value_delimiter = ',', default_value = "base")]
+    pub config: Vec<String>,
+    /// Switch on a planted fault of rtl/sva/plants.toml (on configuration `planted`), to see what
+    /// the report of a red run looks like
+    #[arg(long, value_name = "ID", conflicts_with = "config")]
+    pub plant: Option<String>,
+    /// First seed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Number of seeds: N, N+1, ...
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: u64,
+    /// Budget of simulated cycles for each run; testbenches have their own default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub cycles: Option<u64>,
+    /// Runs at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: u16,
+    /// Print one JSON object as the last line
+    #[arg(long)]
+    pub json: bool,
+    /// Write a waveform of a single run: .fst or .vcd; transactions go beside it
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// Cycles that the waveform holds, first and last; either may be left out
+    #[arg(long, value_name = "A:B", requires = "trace", value_parser = parse_window)]
+    pub trace_window: Option<RangeInclusive<u64>>,
+    /// Write the event log of a single run, one line an event
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Folder for the files of red runs
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    pub out: PathBuf,
+}
+
+/// Runs what the arguments name.
+pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
+    let jobs = jobs(arguments, registry)?;
+    let recording = recording(arguments, &jobs)?;
+    let interrupt = Interrupt::on_ctrl_c()
+        .map_err(|error| UsageError(format!("cannot listen for Ctrl-C: {error}")))?;
+    let options = Options {
+        workers: usize::from(arguments.jobs),
+        recording,
+        out: Some(arguments.out.clone()),
+        interrupt,
+    };
+    let mut printer = Printer {
+        jobs: jobs.len(),
+        live: std::io::stderr().is_terminal(),
+    };
+    let results = runner::run(&jobs, &options, &mut printer);
+    printer.clear();
+
+    let passed = results
+        .iter()
+        .filter(|result| result.verdict == Verdict::Pass)
+        .count();
+    let failed = results
+        .iter()
+        .filter(|result| result.verdict == Verdict::Fail)
+        .count();
+    let not_run = results.len() - passed - failed;
+    let cycles: u64 = results.iter().map(|result| result.cycles).sum();
+    let pass = passed == results.len();
+    let interrupted = if not_run > 0 {
+        format!(" not_run={not_run}")
+    } else {
+        String::new()
+    };
+    say(&format!(
+        "runs={} passed={passed} failed={failed}{interrupted} cycles={cycles}",
+        results.len()
+    ));
+    if arguments.json {
+        let results: Vec<Value> = jobs
+            .iter()
+            .zip(&results)
+            .map(|(job, result)| describe(job, result))
+            .collect();
+        let all = json!({
+            "pass": pass, "runs": results.len(), "passed": passed, "failed": failed,
+            "not_run": not_run, "cycles": cycles, "results": results,
+        });
+        say(&all.to_string());
+    }
+    Ok(pass)
+}
+
+fn jobs<'a>(arguments: &Arguments, registry: &'a [Testbench]) -> Result<Vec<Job<'a>>, UsageError> {
+    let configs: Vec<&str> = cosim_bridge::configs()
+        .iter()
+        .map(|config| config.name)
+        .collect();
+    for config in &arguments.config {
+        if !configs.contains(&config.as_str()) {
+            let names = configs.join(", ");
+            let hint = hint(nearest(config, configs.iter().copied()));
+            let message = format!("no configuration is called `{config}`{hint}; there are {names}");
+            return Err(UsageError(message));
+        }
+    }
+    let plant = arguments.plant.as_deref().map(find_plant).transpose();
+    let plant = plant.map_err(UsageError)?;
+    let planted = [PLANTED.to_owned()];
+    let configs = if plant.is_some() {
+        &planted
+    } else {
+        &arguments.config[..]
+    };
+    let mut testbenches = Vec::new();
+    if arguments.all {
+        testbenches.extend(registry);
+    }
+    for name in &arguments.names {
+        testbenches.push(find(registry, name).map_err(|near| {
+            let hint = hint(near);
+            UsageError(format!(
+                "no testbench is called `{name}`{hint}; `mmu-cosim list` names all"
+            ))
+        })?);
+    }
+    let last = arguments
+        .seed
+        .checked_add(arguments.seeds - 1)
+        .ok_or_else(|| {
+            UsageError(format!(
+                "--seed {} has no {} seeds after it",
+                arguments.seed, arguments.seeds
+            ))
+        })?;
+    let mut jobs = Vec::new();
+    for testbench in testbenches {
+        for config in configs {
+            for seed in arguments.seed..=last {
+                let (config, cycles) = (config.clone(), arguments.cycles);
+                jobs.push(Job {
+                    testbench,
+                    config,
+                    seed,
+                    plant,
+                    cycles,
+                });
+            }
+        }
+    }
+    if jobs.is_empty() {
+        return Err(UsageError(
+            "no testbench is registered in this binary".to_owned(),
+        ));
+    }
+    Ok(jobs)
+}
+
+fn hint(near: Option<&str>) -> String {
+    near.map_or(String::new(), |near| format!("; did you mean `{near}`?"))
+}
+
+fn recording(arguments: &Arguments, jobs: &[Job<'_>]) -> Result<Recording, UsageError> {
+    let mut recording = Recording {
+        log: arguments.log.clone(),
+        ..Recording::default()
+    };
+    if (arguments.trace.is_some() || arguments.log.is_some()) && jobs.len() != 1 {
+        let message = format!(
+            "--trace and --log record one run, this command has {}: name one testbench, one --config \
+             and one --seed",
+            jobs.len()
+        );
+        return Err(UsageError(message));
+    }
+    let Some(path) = &arguments.trace else {
+        return Ok(recording);
+    };
+    let format = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("fst") => TraceFormat::Fst,
+        Some("vcd") => TraceFormat::Vcd,
+        _ => {
+            let message = format!(
+                "--trace {}: the name must end in .fst or .vcd",
+                path.display()
+            );
+            return Err(UsageError(message));
+        }
+    };
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(missing) = parent.filter(|parent| !parent.is_dir()) {
+        let message = format!(
+            "--trace {}: there is no folder {}",
+            path.display(),
+            missing.display()
+        );
+        return Err(UsageError(message));
+    }
+    recording.transactions = Some(transactions_beside(path));
+    let window = arguments.trace_window.clone();
+    recording.trace = Some(TraceRequest {
+        path: path.clone(),
+        format,
+        window,
+    });
+    Ok(recording)
+}
+
+/// The transaction file that goes with the waveform `path`.
+fn transactions_beside(path: &Path) -> PathBuf {
+    path.with_extension("transactions.vcd")
+}
+
+fn parse_window(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let (first, last) = text
+        .split_once(':')
+        .ok_or_else(|| "a window is A:B, such as 5000:6000, 5000: or :6000".to_owned())?;
+    let number = |part: &str, default: u64| match part.trim() {
+        "" => Ok(default),
+        part => part
+            .parse()
+            .map_err(|_| format!("`{part}` is not a cycle number")),
+    };
+    let (first, last) = (number(first, 0)?, number(last, u64::MAX)?);
+    if first > last {
+        return Err(format!(
+            "the window ends at {last}, before it begins at {first}"
+        ));
+    }
+    Ok(first..=last)
+}
+
+fn describe(job: &Job<'_>, result: &JobResult) -> Value {
+    let mut value = json!({
+        "name": job.testbench.name,
+        "config": job.config,
+        "seed": job.seed,
+        "pass": result.verdict == Verdict::Pass,
+        "cycles": result.cycles,
+        "requirements": job.testbench.requirements,
+        "figures": result.figures,
+    });
+    if result.verdict == Verdict::NotRun {
+        value["not_run"] = json!(true);
+    }
+    if let Some(failure) = &result.failure {
+        value["failure"] = json!({
+            "what": failure.what,
+            "cycle": failure.cycle,
+            "broken": failure.violations.first().map(|violation| &violation.requirements),
+            "reproduce": job.command(),
+            "waveform": result.artefacts.as_ref().and_then(|files| files.waveform.as_ref()),
+        });
+    }
+    value
+}
+
+/// Prints one line a run, in order, and a sign of life on a terminal.
+struct Printer {
+    jobs: usize,
+    live: bool,
+}
+
+impl Printer {
+    fn clear(&self) {
+        if self.live {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+impl Progress for Printer {
+    fn result(&mut self, index: usize, job: &Job<'_>, result: &JobResult) {
+        self.clear();
+        let word = match result.verdict {
+            Verdict::Pass => "pass",
+            Verdict::Fail => "FAIL",
+            Verdict::NotRun => "not run",
+        };
+        let width = self.jobs.to_string().len();
+        let mut line = format!(
+            "[{:>width$}/{}] {word}  {}  config {}  seed {}  {} cycles",
+            index + 1,
+            self.jobs,
+            job.testbench.name,
+            job.config,
+            job.seed,
+            result.cycles
+        );
+        for (name, value) in &result.figures {
+            line.push_str(&format!("  {name}={value}"));
+        }
+        say(&line);
+        if let Some(report) = &result.report {
+            say(&format!("\n{report}"));
+        }
+    }
+
+    fn alive(&mut self, done: usize) {
+        if self.live {
+            let _ = write!(
+                std::io::stderr(),
+                "\r\x1b[K{done} of {} runs done",
+                self.jobs
+            );
+            let _ = std::io::stderr().flush();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_may_leave_out_either_end() {
+        assert_eq!(parse_window("5:9"), Ok(5..=9));
+        assert_eq!(parse_window(":9"), Ok(0..=9));
+        assert_eq!(parse_window("5:"), Ok(5..=u64::MAX));
+    }
+
+    #[test]
+    fn a_bad_window_says_what_is_wrong() {
+        assert!(parse_window("9:5").is_err_and(|text| text.contains("before it begins")));
+        assert!(parse_window("5").is_err_and(|text| text.contains("A:B")));
+        assert!(parse_window("a:5").is_err_and(|text| text.contains("`a`")));
+    }
+}

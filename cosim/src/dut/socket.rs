@@ -1,0 +1,82 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! The Verilated socket as hardware of a simulation.
+
+use std::path::Path;
+
+use cosim_bridge::{AssertionFired, Socket, Stop, TraceFormat, configs};
+
+use super::ports::Straps;
+use super::{Dut, DutError, Lanes, StopOn};
+
+/// Opens the configuration called `config` with `straps`, out of reset. `plant` switches a planted
+/// fault on; `seed` decides what reset leaves undefined.
+///
+/// # Errors
+/// [`DutError`] if there is no such configuration or plant, or a strap is out of its range.
+pub fn open(
+    config: &str,
+    straps: &Straps,
+    plant: Option<u32>,
+    seed: u64,
+) -> Result<Socket, DutError> {
+    let built = |parameter: &str| {
+        configs()
+            .iter()
+            .find(|known| known.name == config)
+            .and_then(|known| known.parameters.iter().find(|(name, _)| *name == parameter))
+            .map_or(u8::MAX, |&(_, value)| {
+                u8::try_from(value).unwrap_or(u8::MAX)
+            })
+    };
+    let word = straps.encode(built("ItlbEntries"), built("DtlbEntries"))?;
+    Ok(Socket::open(config, word, plant, seed)?)
+}
+
+impl Dut for Socket {
+    fn info(&self) -> [u64; 2] {
+        Socket::info(self)
+    }
+
+    fn cycle(&self) -> u64 {
+        Socket::cycle(self)
+    }
+
+    fn step(&mut self, lanes: &mut Lanes, stop: StopOn, max_cycles: u64) -> u64 {
+        let mut on = Stop::NONE;
+        if stop.observations {
+            on = on | Stop::OBS;
+        }
+        if stop.ready {
+            on = on | Stop::READY;
+        }
+        Socket::step(
+            self,
+            &lanes.core_req,
+            &lanes.dram_rsp,
+            &mut lanes.core_rsp,
+            &mut lanes.core_obs,
+            &mut lanes.dram_req,
+            &mut lanes.node_obs,
+            on,
+            max_cycles,
+        )
+    }
+
+    fn open_trace(&mut self, path: &Path, format: TraceFormat) -> Result<(), DutError> {
+        Ok(Socket::open_trace(self, path, format)?)
+    }
+
+    fn close_trace(&mut self) -> Result<(), DutError> {
+        Ok(Socket::close_trace(self)?)
+    }
+
+    fn set_assertions(&mut self, on: bool) {
+        Socket::set_assertions(self, on);
+    }
+
+    fn drain_assertions(&mut self, into: &mut Vec<AssertionFired>) {
+        if self.has_fired() {
+            into.append(&mut self.fired_assertions());
+        }
+    }
+}

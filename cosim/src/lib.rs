@@ -1,0 +1,12 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! Everything between Rust and the RTL, and the judging of what the RTL does.
+
+pub mod arch;
+pub mod check;
+pub mod cli;
+pub mod dut;
+pub mod nearest;
+pub mod regress;
+pub mod sim;
+pub mod vectors;
+pub mod wave;

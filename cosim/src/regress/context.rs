@@ -1,0 +1,43 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! What a run is: testbench, configuration, seed and budget, and what it writes down.
+
+use std::path::PathBuf;
+
+use cosim_bridge::PlantInfo;
+
+use super::interrupt::Interrupt;
+use crate::sim::TraceRequest;
+
+/// Files that a run writes beside its verdict.
+#[derive(Debug, Clone, Default)]
+pub struct Recording {
+    /// Which simulation of the run is recorded: 0 is the first that the body opens.
+    pub simulation: usize,
+    /// Waveform of the hardware.
+    pub trace: Option<TraceRequest>,
+    /// Transactions as a VCD file, in the window of `trace`.
+    pub transactions: Option<PathBuf>,
+    /// Event log, one line an event.
+    pub log: Option<PathBuf>,
+    /// Run on past violations and stop after this cycle, to show what follows a failure.
+    pub stop_after: Option<u64>,
+}
+
+/// What the runner tells a bench about its run.
+#[derive(Debug, Clone)]
+pub struct RunContext {
+    /// Name of the testbench.
+    pub testbench: &'static str,
+    /// Name of the hardware configuration.
+    pub config: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Fault planted in the hardware from the command line; `config` is then the one that has them.
+    pub plant: Option<&'static PlantInfo>,
+    /// Budget of cycles from the command line.
+    pub cycles: Option<u64>,
+    /// What to write.
+    pub recording: Recording,
+    /// Raised by Ctrl-C.
+    pub interrupt: Interrupt,
+}

@@ -1,0 +1,169 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! Translation vectors on the RTL: each scene on hardware fresh out of reset, with every checker on.
+
+use vmsa::SysReg;
+
+use super::interrupt::Interrupt;
+use crate::arch::Profile;
+use crate::arch::access::{Access, AccessKind};
+use crate::check;
+use crate::dut::ports::{CoreRequest, CoreResponse, Straps};
+use crate::sim::{CoreHandle, RunEnd, SimConfig, Simulation};
+use crate::vectors::{Answer, Engine, EngineError, Run, Scene, SceneResult};
+
+/// Cycles that one query may take before the scene is given up.
+const CYCLES_A_QUERY: u64 = 100_000;
+/// Queries handed to the core at a time, to keep its queue short.
+const BATCH: usize = 16;
+
+/// The RTL as an engine.
+#[derive(Debug, Clone)]
+pub struct RtlEngine {
+    setup: SimConfig,
+    interrupt: Interrupt,
+    cycles: u64,
+}
+
+impl RtlEngine {
+    /// The hardware of the configuration called `config`, strapped so.
+    ///
+    /// # Errors
+    /// When that hardware cannot be opened.
+    pub fn new(config: &str, straps: Straps) -> Result<Self, String> {
+        let setup = SimConfig {
+            config: config.to_owned(),
+            straps,
+            ..SimConfig::default()
+        };
+        Simulation::new(setup.clone()).map_err(|error| error.to_string())?;
+        Ok(Self {
+            setup,
+            interrupt: Interrupt::new(),
+            cycles: 0,
+        })
+    }
+
+    /// The same, stopped by `interrupt`.
+    #[must_use]
+    pub fn stopped_by(self, interrupt: Interrupt) -> Self {
+        Self { interrupt, ..self }
+    }
+
+    /// Cycles simulated so far.
+    #[must_use]
+    pub fn cycles(&self) -> u64 {
+        self.cycles
+    }
+
+    fn run(&mut self, scene: &Scene) -> Result<SceneResult, String> {
+        let mut simulation = Simulation::new(self.setup.clone()).map_err(|e| e.to_string())?;
+        check::attach(&mut simulation, self.setup.straps);
+        simulation.set_interrupt(self.interrupt.flag());
+        let handle = simulation.handle();
+        for (address, word) in scene.memory.iter().flat_map(Run::iter) {
+            handle.poke(address, word);
+        }
+        let core = simulation.core(0).ok_or("the hardware has no core")?;
+        let answers = simulation.spawn(answer_all(core, scene.clone()));
+        let budget = CYCLES_A_QUERY * (scene.queries.len() as u64 + 1);
+        let end = simulation.run(budget).map_err(|error| error.to_string())?;
+        let broken = simulation
+            .finish()
+            .map_err(|error| error.to_string())?
+            .first()
+            .cloned();
+        self.cycles += simulation.now();
+        if let Some(violation) = broken {
+            let mut text = violation.to_string();
+            for line in violation
+                .permitted
+                .iter()
+                .map(|line| format!("permitted: {line}"))
+                .chain(violation.walk)
+            {
+                text.push_str("\n    ");
+                text.push_str(&line);
+            }
+            return Err(text);
+        }
+        let answers = answers.take().ok_or_else(|| match end {
+            RunEnd::Interrupted => "interrupted".to_owned(),
+            _ => format!("not every query was answered within {budget} cycles"),
+        })?;
+        let read = |run: &Run| Run {
+            address: run.address,
+            words: run
+                .iter()
+                .map(|(address, _)| handle.peek(address))
+                .collect(),
+        };
+        Ok(SceneResult {
+            answers,
+            memory: scene.memory.iter().map(read).collect(),
+        })
+    }
+}
+
+impl Engine for RtlEngine {
+    fn name(&self) -> String {
+        format!("rtl, configuration {}", self.setup.config)
+    }
+
+    fn profile(&self) -> Profile {
+        check::profile(&self.setup.straps)
+    }
+
+    fn scene(&mut self, scene: &Scene) -> Result<SceneResult, EngineError> {
+        self.run(scene).map_err(|problem| EngineError {
+            scene: scene.name.clone(),
+            problem,
+        })
+    }
+}
+
+/// Sets the context of `scene` and answers its queries in order.
+async fn answer_all(core: CoreHandle, scene: Scene) -> Vec<Answer> {
+    for register in SysReg::ALL {
+        core.access(CoreRequest::msr(register, scene.registers.get(register)))
+            .await;
+    }
+    core.access(CoreRequest::isb()).await;
+    let mut answers = Vec::with_capacity(scene.queries.len());
+    for batch in scene.queries.chunks(BATCH) {
+        // Asked together: the core takes them in order, and hits go one a cycle.
+        let asked: Vec<_> = batch
+            .iter()
+            .map(|query| core.issue(request(&query.access(&scene))))
+            .collect();
+        for access in asked {
+            answers.push(answer(&access.await));
+        }
+    }
+    answers
+}
+
+/// The request that makes `access`.
+fn request(access: &Access) -> CoreRequest {
+    let Access {
+        va, el, pan, size, ..
+    } = *access;
+    let request = match access.kind {
+        AccessKind::Execute => CoreRequest::fetch(va, el),
+        kind if access.at => CoreRequest::at(va, el, kind.writes(), pan),
+        AccessKind::Read => CoreRequest::load(va, size, el),
+        AccessKind::Write => CoreRequest::store(va, size, el, 0),
+        AccessKind::Cas => CoreRequest::cas(va, el, 0, 0),
+    };
+    CoreRequest { pan, ..request }
+}
+
+fn answer(response: &CoreResponse) -> Answer {
+    match response.fault {
+        Some(fsc) => Answer::Fault(fsc),
+        None => Answer::Translated {
+            pa: response.pa,
+            attr: response.attr,
+            sh: response.sh,
+        },
+    }
+}

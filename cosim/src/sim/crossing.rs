@@ -1,0 +1,267 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! One exchange with the hardware: what is driven, how far it may run alone, what came out.
+//!
+//! A step is as long as nobody needs anything: until the next sleeper wakes, the next DRAM answer
+//! is due, or an output asks for attention, whichever comes first. How steps are cut never changes
+//! what happens, only what it costs.
+
+use rand_pcg::Pcg64Mcg;
+
+use super::config::Figures;
+use super::dram::{DramAgents, MemoryTiming};
+use super::event::{Event, EventKind};
+use super::handle::Shared;
+use super::sinks::Sinks;
+use super::time::HasClock;
+use crate::check::Violation;
+use crate::dut::ports::{
+    CoreResponse, DramRequest, Info, commit_lane, req_ready, tlb_event, walk_event,
+};
+use crate::dut::{AssertionFired, CoreReq, DramRsp, Dut, Lanes, StopOn};
+
+/// Longest step in cycles, so that an interrupt is noticed soon.
+const LONGEST_STEP: u64 = 1 << 16;
+
+/// The boundary between simulated time and the hardware.
+pub(crate) struct Crossing {
+    dut: Box<dyn Dut>,
+    lanes: Lanes,
+    dram: DramAgents,
+    observe: bool,
+    assertions: Vec<AssertionFired>,
+    figures: Figures,
+}
+
+impl Crossing {
+    pub(crate) fn new(dut: Box<dyn Dut>, info: &Info, timing: MemoryTiming, rng: Pcg64Mcg) -> Self {
+        let (cores, nodes) = (usize::from(info.cores), usize::from(info.nodes));
+        Self {
+            dut,
+            lanes: Lanes::new(cores, nodes),
+            dram: DramAgents::new(nodes, timing, rng),
+            observe: false,
+            assertions: Vec::new(),
+            figures: Figures::default(),
+        }
+    }
+
+    pub(crate) fn dut(&mut self) -> &mut dyn Dut {
+        self.dut.as_mut()
+    }
+
+    pub(crate) fn observe(&mut self, on: bool) {
+        self.observe = on;
+    }
+
+    pub(crate) fn cycle(&self) -> u64 {
+        self.dut.cycle()
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        self.figures
+    }
+
+    /// Runs one step that ends at cycle `until` at the latest, but takes at least one cycle.
+    pub(crate) fn cross(&mut self, shared: &Shared, sinks: &mut Sinks, until: u64) {
+        let now = shared.now();
+        let edge = now + 1;
+        let mut until = until.min(now + LONGEST_STEP);
+        let mut stop = StopOn {
+            observations: self.observe,
+            ready: false,
+        };
+        if self.drive_requests(shared, sinks, edge) {
+            if shared.cores.len() == 1 {
+                stop.ready = true;
+            } else {
+                // Another core may become ready before all are.
+                until = edge;
+            }
+        }
+        for node in 0..self.lanes.dram_rsp.len() {
+            if let Some(answer) = self.dram.take_due(node, edge) {
+                self.lanes.dram_rsp[node].w = answer.encode();
+            }
+            if let Some(due) = self.dram.next_due(node) {
+                until = until.min(due - 1);
+            }
+        }
+        if let Some(wake) = shared.clock().next_wake() {
+            until = until.min(wake);
+        }
+        self.dut.step(&mut self.lanes, stop, until.max(edge) - now);
+        self.figures.crossings += 1;
+        self.lanes.core_req.fill(CoreReq::default());
+        self.lanes.dram_rsp.fill(DramRsp::default());
+        self.read_outputs(shared, sinks);
+    }
+
+    /// Drives the next request of every core that may; `true` if others wait for the socket.
+    fn drive_requests(&mut self, shared: &Shared, sinks: &mut Sinks, edge: u64) -> bool {
+        let mut waiting = false;
+        for (core, agent) in shared.cores.iter().enumerate() {
+            let mut agent = agent.borrow_mut();
+            if !agent.queued() {
+                continue;
+            }
+            if let Some(request) = agent.take_request(edge) {
+                self.lanes.core_req[core].w = request.encode();
+                self.figures.requests += 1;
+                if sinks.listening() {
+                    let kind = EventKind::Issue {
+                        core: core as u8,
+                        request,
+                    };
+                    sinks.emit(Event { cycle: edge, kind }, &shared.memory.borrow());
+                }
+            }
+            waiting |= agent.queued();
+        }
+        waiting
+    }
+
+    fn read_outputs(&mut self, shared: &Shared, sinks: &mut Sinks) {
+        let cycle = self.dut.cycle();
+        let listening = sinks.listening();
+        if self.observe {
+            self.read_commits(cycle, shared, sinks);
+        }
+        for node in 0..self.lanes.dram_req.len() {
+            if let Some(request) = DramRequest::decode(&self.lanes.dram_req[node].w) {
+                self.serve(cycle, node, &request, shared, sinks);
+            }
+        }
+        if self.observe {
+            self.read_mmu_events(cycle, shared, sinks);
+        }
+        for core in 0..self.lanes.core_rsp.len() {
+            let words = &self.lanes.core_rsp[core].w;
+            let mut agent = shared.cores[core].borrow_mut();
+            agent.ready = req_ready(words);
+            let Some(response) = CoreResponse::decode(words) else {
+                continue;
+            };
+            self.figures.responses += 1;
+            self.figures.faults += u64::from(response.fault.is_some());
+            let Some((request, issued_at)) = agent.respond(response) else {
+                sinks.violations.push(
+                    Violation::new(
+                        cycle,
+                        "core agent",
+                        &["SOCKET"],
+                        format!(
+                            "response of id {} answers no request in flight",
+                            response.id
+                        ),
+                    )
+                    .on_core(core as u8),
+                );
+                continue;
+            };
+            if listening {
+                let core = core as u8;
+                let kind = EventKind::Response {
+                    core,
+                    request,
+                    issued_at,
+                    response,
+                };
+                sinks.emit(Event { cycle, kind }, &shared.memory.borrow());
+            }
+        }
+        self.read_assertions(shared, sinks);
+    }
+
+    fn read_commits(&mut self, cycle: u64, shared: &Shared, sinks: &mut Sinks) {
+        for (node, lane) in self.lanes.node_obs.iter().enumerate() {
+            let Some(commit) = commit_lane(&lane.w) else {
+                continue;
+            };
+            let mut memory = shared.memory.borrow_mut();
+            // The write stands at the DRAM port in this cycle; one that DRAM refuses has no effect.
+            if memory.refuses_write(commit.address) {
+                continue;
+            }
+            let (before, after) = memory.commit(commit.address, commit.strobe, commit.data);
+            let kind = EventKind::Commit {
+                node: node as u8,
+                source: commit.source,
+                kind: commit.kind,
+                address: commit.address,
+                strobe: commit.strobe,
+                data: commit.data,
+                before,
+                after,
+            };
+            sinks.emit(Event { cycle, kind }, &memory);
+        }
+    }
+
+    fn read_mmu_events(&mut self, cycle: u64, shared: &Shared, sinks: &mut Sinks) {
+        for (core, lane) in self.lanes.core_obs.iter().enumerate() {
+            let core = core as u8;
+            if let Some(step) = walk_event(&lane.w) {
+                let kind = EventKind::Walk { core, step };
+                sinks.emit(Event { cycle, kind }, &shared.memory.borrow());
+            }
+            if let Some(change) = tlb_event(&lane.w) {
+                let kind = EventKind::Tlb { core, change };
+                sinks.emit(Event { cycle, kind }, &shared.memory.borrow());
+            }
+        }
+    }
+
+    fn serve(
+        &mut self,
+        cycle: u64,
+        node: usize,
+        request: &DramRequest,
+        shared: &Shared,
+        sinks: &mut Sinks,
+    ) {
+        let mut memory = shared.memory.borrow_mut();
+        let answer = self.dram.accept(cycle, node, request, &mut memory);
+        let DramRequest {
+            tag,
+            strobe,
+            address,
+            ..
+        } = *request;
+        let node = node as u8;
+        let kind = if request.write {
+            self.figures.dram_writes += 1;
+            let data = request.data;
+            EventKind::DramWrite {
+                node,
+                address,
+                tag,
+                strobe,
+                data,
+                error: answer.error,
+            }
+        } else {
+            self.figures.dram_reads += 1;
+            EventKind::DramRead {
+                node,
+                address,
+                tag,
+                data: answer.data,
+                error: answer.error,
+            }
+        };
+        if sinks.listening() {
+            sinks.emit(Event { cycle, kind }, &memory);
+        }
+    }
+
+    fn read_assertions(&mut self, shared: &Shared, sinks: &mut Sinks) {
+        self.dut.drain_assertions(&mut self.assertions);
+        for AssertionFired { cycle, id, text } in self.assertions.drain(..) {
+            sinks
+                .violations
+                .push(Violation::new(cycle, "assertion", &[&id], text.clone()));
+            let kind = EventKind::Assertion { id, text };
+            sinks.emit(Event { cycle, kind }, &shared.memory.borrow());
+        }
+    }
+}

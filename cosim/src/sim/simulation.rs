@@ -1,0 +1,270 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! The simulation: hardware, tasks and listeners, run together for a number of cycles.
+
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::config::{Figures, RunEnd, SimConfig, SimError};
+use super::core::CoreHandle;
+use super::crossing::Crossing;
+use super::event::Monitor;
+use super::executor::Executor;
+use super::handle::{JoinHandle, Shared, SimHandle};
+use super::seed::Seed;
+use super::sinks::{FlightRecorder, Sinks};
+use super::time::HasClock;
+use super::trace::TraceControl;
+use super::watchdog::Watchdog;
+use crate::check::{Violation, Violations};
+use crate::dut::ports::Info;
+use crate::dut::{self, Dut};
+
+/// One simulation.
+pub struct Simulation {
+    config: SimConfig,
+    info: Info,
+    handle: SimHandle,
+    executor: Executor,
+    crossing: Crossing,
+    sinks: Sinks,
+    watchdog: Watchdog,
+    trace: Option<TraceControl>,
+    interrupt: Option<Arc<AtomicBool>>,
+    finished: bool,
+}
+
+impl Simulation {
+    /// A simulation of the Verilated hardware that `config` names.
+    ///
+    /// # Errors
+    /// [`SimError::Dut`] if there is no such configuration or plant, a strap is out of range, or the
+    /// hardware speaks another version of the socket.
+    pub fn new(config: SimConfig) -> Result<Self, SimError> {
+        let power_on = Seed::new(config.seed).child("power-on").value();
+        let dut = dut::open(&config.config, &config.straps, config.plant, power_on)?;
+        Self::with_dut(Box::new(dut), config)
+    }
+
+    /// A simulation of `dut`, which shall be fresh out of reset.
+    ///
+    /// # Errors
+    /// [`SimError::Dut`] if the hardware speaks another version of the socket.
+    pub fn with_dut(mut dut: Box<dyn Dut>, config: SimConfig) -> Result<Self, SimError> {
+        let info = Info::decode(&dut.info())?;
+        dut.set_assertions(config.checks);
+        let seed = Seed::new(config.seed);
+        let shared = Rc::new(Shared::new(usize::from(info.cores), seed));
+        shared.clock().advance(dut.cycle());
+        let crossing = Crossing::new(dut, &info, config.memory, seed.child("dram").rng());
+        Ok(Self {
+            info,
+            handle: SimHandle { shared },
+            executor: Executor::default(),
+            crossing,
+            sinks: Sinks::new(config.flight_recorder),
+            watchdog: Watchdog::new(config.watchdog),
+            trace: config.trace.clone().map(TraceControl::new),
+            interrupt: None,
+            finished: false,
+            config,
+        })
+    }
+
+    /// What the hardware reports about itself.
+    #[must_use]
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// What the simulation was made with.
+    #[must_use]
+    pub fn config(&self) -> &SimConfig {
+        &self.config
+    }
+
+    /// The handle that tasks use.
+    #[must_use]
+    pub fn handle(&self) -> SimHandle {
+        self.handle.clone()
+    }
+
+    /// Core `index`, or `None` if there is none of that number.
+    #[must_use]
+    pub fn core(&self, index: usize) -> Option<CoreHandle> {
+        self.handle.core(index)
+    }
+
+    /// Spawns a task; runs go on until it is done.
+    pub fn spawn<T: 'static>(
+        &mut self,
+        future: impl Future<Output = T> + 'static,
+    ) -> JoinHandle<T> {
+        self.handle.spawn(future)
+    }
+
+    /// Copies `bytes` to physical address `address`. Before the first cycle this is the initial
+    /// content of memory; later use [`SimHandle::poke`], of which monitors learn.
+    pub fn load_memory(&mut self, address: u64, bytes: &[u8]) {
+        self.handle
+            .shared
+            .memory
+            .borrow_mut()
+            .write_bytes(address, bytes);
+    }
+
+    /// Adds a listener to the event stream, behind those already there.
+    pub fn add_monitor(&mut self, monitor: impl Monitor + 'static) {
+        self.sinks.add_monitor(Box::new(monitor));
+    }
+
+    /// Writes the event log, one line an event, to `out`.
+    pub fn set_event_log(&mut self, out: impl io::Write + 'static) {
+        self.sinks.set_log(Box::new(out));
+    }
+
+    /// Runs end soon after `flag` is set.
+    pub fn set_interrupt(&mut self, flag: Arc<AtomicBool>) {
+        self.interrupt = Some(flag);
+    }
+
+    /// Runs for at most `max_cycles` more cycles. May be called again to go on.
+    ///
+    /// # Errors
+    /// [`SimError`] if the waveform or the event log cannot be written.
+    pub fn run(&mut self, max_cycles: u64) -> Result<RunEnd, SimError> {
+        self.listen();
+        let limit = self.now().saturating_add(max_cycles);
+        loop {
+            self.poll_tasks();
+            if let Some(end) = self.end(limit) {
+                self.sinks.flush()?;
+                return Ok(end);
+            }
+            let mut until = limit.min(self.watchdog.boundary());
+            if let Some(trace) = &mut self.trace {
+                trace.update(self.handle.now(), self.crossing.dut())?;
+                until = until.min(trace.boundary().unwrap_or(u64::MAX));
+            }
+            if self.executor.any_ready() {
+                until = 0;
+            }
+            self.crossing
+                .cross(&self.handle.shared, &mut self.sinks, until);
+            self.handle.shared.clock().advance(self.crossing.cycle());
+        }
+    }
+
+    /// Arranges for what the listeners want; from here on a back-door write is an event.
+    fn listen(&mut self) {
+        if self.sinks.observing() {
+            self.handle.shared.memory.borrow_mut().keep_coherent_image();
+        }
+        self.crossing
+            .observe(self.config.checks && self.sinks.observing());
+        self.handle.shared.observed.set(self.sinks.listening());
+    }
+
+    fn poll_tasks(&mut self) {
+        let shared = &self.handle.shared;
+        let adopt = |executor: &mut Executor| {
+            let mut spawned = shared.spawned.borrow_mut();
+            if !spawned.is_empty() {
+                spawned.drain(..).for_each(|new| executor.spawn(new));
+            }
+        };
+        adopt(&mut self.executor);
+        self.executor.run_ready(adopt);
+        if !shared.pending.borrow().is_empty() {
+            let memory = shared.memory.borrow();
+            for event in shared.pending.borrow_mut().drain(..) {
+                self.sinks.emit(event, &memory);
+            }
+        }
+    }
+
+    fn end(&mut self, limit: u64) -> Option<RunEnd> {
+        let now = self.now();
+        if let Some(overdue) = self.watchdog.look(now, &self.handle.shared) {
+            self.sinks.violations.push(overdue);
+            return Some(RunEnd::Violation);
+        }
+        if self.config.stop_on_violation && !self.sinks.violations.is_empty() {
+            return Some(RunEnd::Violation);
+        }
+        if self.executor.foreground() == 0 {
+            return Some(RunEnd::TasksDone);
+        }
+        if self.dead() {
+            let text = format!(
+                "{} tasks wait, and neither a response nor a cycle can wake them",
+                self.executor.foreground()
+            );
+            self.sinks
+                .violations
+                .push(Violation::new(now, "watchdog", &["HANG"], text));
+            return Some(RunEnd::Violation);
+        }
+        if now >= limit {
+            return Some(RunEnd::CycleBudget);
+        }
+        let flag = self.interrupt.as_ref();
+        flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
+            .then_some(RunEnd::Interrupted)
+    }
+
+    /// Whether nothing can wake a task any more.
+    fn dead(&self) -> bool {
+        let shared = &self.handle.shared;
+        shared.cores.iter().all(|core| !core.borrow().busy())
+            && shared.clock().next_wake().is_none()
+            && !self.executor.any_ready()
+    }
+
+    /// Ends the simulation: monitors draw their conclusions, the waveform and the event log are
+    /// completed. Called a second time it does nothing.
+    ///
+    /// # Errors
+    /// [`SimError`] if the waveform or the event log cannot be completed.
+    pub fn finish(&mut self) -> Result<&Violations, SimError> {
+        if !self.finished {
+            self.finished = true;
+            self.sinks
+                .finish(self.now(), &self.handle.shared.memory.borrow());
+            if let Some(trace) = &mut self.trace {
+                trace.close(self.crossing.dut())?;
+            }
+            self.sinks.flush()?;
+        }
+        Ok(&self.sinks.violations)
+    }
+
+    /// The current cycle.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.handle.now()
+    }
+
+    /// The violations so far.
+    #[must_use]
+    pub fn violations(&self) -> &Violations {
+        &self.sinks.violations
+    }
+
+    /// The last events.
+    #[must_use]
+    pub fn flight_recorder(&self) -> &FlightRecorder {
+        self.sinks.recorder()
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        Figures {
+            cycles: self.now(),
+            ..self.crossing.figures()
+        }
+    }
+}

@@ -1,0 +1,399 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! The transaction file: a VCD whose signals are accesses, answers, walk steps, TLB changes and
+//! commits.
+
+use std::io::{self, Write};
+use std::ops::RangeInclusive;
+
+use vcd::{SimulationCommand, TimescaleUnit, Writer};
+
+use super::lane::{Bits, Lane};
+use super::time_of;
+use crate::check::{Violation, Violations};
+use crate::dut::ports::{CommitKind, HitPlace, Op, TlbKind, WalkKind};
+use crate::sim::Memory;
+use crate::sim::event::{Event, EventKind, Monitor};
+
+/// FSC as shown for an answer without a fault: outside the 6 bits of a code.
+const NO_FAULT: u64 = 0x40;
+
+/// Lanes of one core.
+struct CoreLanes {
+    request: Lane,
+    answer: Lane,
+    walk: Lane,
+    tlb: Lane,
+    invalidation: Lane,
+}
+
+impl CoreLanes {
+    fn declare<W: Write>(out: &mut Writer<W>, core: u8) -> io::Result<Self> {
+        out.add_module(&format!("core{core}"))?;
+        let access: &[(&str, u32)] = &[("op", 4), ("id", 16), ("va", 64), ("data", 64)];
+        let answer: &[(&str, u32)] = &[
+            ("op", 4),
+            ("id", 16),
+            ("va", 64),
+            ("fsc", 7),
+            ("pa", 52),
+            ("data", 64),
+            ("place", 2),
+        ];
+        let walk: &[(&str, u32)] = &[
+            ("kind", 2),
+            ("id", 16),
+            ("va", 64),
+            ("level", 2),
+            ("address", 52),
+            ("descriptor", 64),
+            ("fsc", 7),
+        ];
+        let tlb: &[(&str, u32)] = &[
+            ("kind", 1),
+            ("instruction", 1),
+            ("index", 8),
+            ("va", 64),
+            ("mask", 64),
+            ("pa", 52),
+            ("count", 8),
+        ];
+        let lanes = Self {
+            request: Lane::declare(out, "request", access)?,
+            answer: Lane::declare(out, "answer", answer)?,
+            walk: Lane::declare(out, "walk", walk)?,
+            tlb: Lane::declare(out, "tlb", tlb)?,
+            invalidation: Lane::declare(out, "tlbi", &[("operand", 64)])?,
+        };
+        out.upscope()?;
+        Ok(lanes)
+    }
+
+    fn all(&self) -> [&Lane; 5] {
+        [
+            &self.request,
+            &self.answer,
+            &self.walk,
+            &self.tlb,
+            &self.invalidation,
+        ]
+    }
+}
+
+/// Writes a simulation's transactions to a VCD file as they happen.
+pub struct TransactionWriter<W: Write> {
+    out: Writer<W>,
+    window: RangeInclusive<u64>,
+    cores: Vec<CoreLanes>,
+    commit: Lane,
+    /// Valid bits that are high since cycle `raised_at`.
+    raised: Vec<Bits>,
+    raised_at: u64,
+    stamped: u64,
+    failure: Option<io::Error>,
+}
+
+impl<W: Write> TransactionWriter<W> {
+    /// Starts a file for hardware with `cores` cores that holds the cycles of `window`, or all.
+    ///
+    /// # Errors
+    /// When `out` cannot be written.
+    pub fn new(out: W, cores: u8, window: Option<RangeInclusive<u64>>) -> io::Result<Self> {
+        let mut out = Writer::new(out);
+        out.comment("mmu-cosim transactions; time = 10 ns a cycle, as in the RTL waveform")?;
+        out.timescale(1, TimescaleUnit::NS)?;
+        out.add_module("transactions")?;
+        let cores = (0..cores)
+            .map(|core| CoreLanes::declare(&mut out, core))
+            .collect::<io::Result<Vec<_>>>()?;
+        let commit = Lane::declare(
+            &mut out,
+            "commit",
+            &[
+                ("kind", 2),
+                ("source", 8),
+                ("address", 52),
+                ("before", 64),
+                ("after", 64),
+            ],
+        )?;
+        out.upscope()?;
+        out.enddefinitions()?;
+        let window = window.unwrap_or(0..=u64::MAX);
+        let begin = time_of(*window.start());
+        out.timestamp(begin)?;
+        out.begin(SimulationCommand::Dumpvars)?;
+        for lane in cores.iter().flat_map(CoreLanes::all).chain([&commit]) {
+            lane.clear(&mut out)?;
+        }
+        out.end()?;
+        Ok(Self {
+            out,
+            window,
+            cores,
+            commit,
+            raised: Vec::new(),
+            raised_at: 0,
+            stamped: begin,
+            failure: None,
+        })
+    }
+
+    fn write(&mut self, event: &Event) -> io::Result<()> {
+        let Some((lane, text, values)) = describe(&self.cores, &self.commit, event) else {
+            return Ok(());
+        };
+        // The valid bits of the last cycle fall before this one begins.
+        if self.raised_at != event.cycle {
+            lower(
+                &mut self.out,
+                &mut self.stamped,
+                self.raised_at,
+                &mut self.raised,
+            )?;
+            self.raised_at = event.cycle;
+        }
+        stamp(&mut self.out, &mut self.stamped, time_of(event.cycle))?;
+        lane.set(&mut self.out, &text, &values)?;
+        self.raised.push(lane.valid);
+        Ok(())
+    }
+
+    fn close(&mut self, cycle: u64) -> io::Result<()> {
+        lower(
+            &mut self.out,
+            &mut self.stamped,
+            self.raised_at,
+            &mut self.raised,
+        )?;
+        let end = time_of(cycle.min(*self.window.end()));
+        if end > self.stamped {
+            stamp(&mut self.out, &mut self.stamped, end)?;
+        }
+        self.out.flush()
+    }
+}
+
+/// Lets the valid bits raised at cycle `raised_at` fall at its end.
+fn lower<W: Write>(
+    out: &mut Writer<W>,
+    stamped: &mut u64,
+    raised_at: u64,
+    raised: &mut Vec<Bits>,
+) -> io::Result<()> {
+    if !raised.is_empty() {
+        stamp(out, stamped, time_of(raised_at + 1))?;
+    }
+    raised.drain(..).try_for_each(|valid| valid.set(out, 0))
+}
+
+/// Lane, text and numbers of a transaction; `None` for events that have no lane.
+fn describe<'a>(
+    cores: &'a [CoreLanes],
+    commit: &'a Lane,
+    event: &Event,
+) -> Option<(&'a Lane, String, [u64; 7])> {
+    let lanes = |core: &u8| cores.get(usize::from(*core));
+    Some(match &event.kind {
+        EventKind::Issue { core, request } => match request.op {
+            Op::Tlbi(tlbi) => (
+                &lanes(core)?.invalidation,
+                request.to_string(),
+                row([tlbi.operand]),
+            ),
+            op => {
+                let (op, id) = (op.code() as u64, u64::from(request.id));
+                let values = row([op, id, request.va, request.data]);
+                (&lanes(core)?.request, request.to_string(), values)
+            }
+        },
+        EventKind::Response {
+            core,
+            request,
+            response,
+            ..
+        } => {
+            let place = match response.place {
+                HitPlace::None => 0,
+                HitPlace::L1 => 1,
+                HitPlace::L2 => 2,
+                HitPlace::Walk => 3,
+            };
+            let fsc = response.fault.map_or(NO_FAULT, |fsc| u64::from(fsc.0));
+            let (op, id) = (request.op.code() as u64, u64::from(response.id));
+            let values = [op, id, response.va, fsc, response.pa, response.data, place];
+            (&lanes(core)?.answer, response.to_string(), values)
+        }
+        EventKind::Walk { core, step } => {
+            let (kind, text) = match step.kind {
+                WalkKind::Begin => (0, format!("begin {:#x}", step.va)),
+                WalkKind::Step => (
+                    1,
+                    format!("L{} [{:#x}] = {:#x}", step.level, step.address, step.value),
+                ),
+                WalkKind::Swap => (
+                    2,
+                    format!(
+                        "L{} [{:#x}] held {:#x}",
+                        step.level, step.address, step.value
+                    ),
+                ),
+                WalkKind::End => (
+                    3,
+                    step.fault
+                        .map_or_else(|| "end".to_owned(), |fsc| fsc.to_string()),
+                ),
+            };
+            let fsc = step.fault.map_or(NO_FAULT, |fsc| u64::from(fsc.0));
+            let (id, level) = (u64::from(step.id), u64::from(step.level));
+            (
+                &lanes(core)?.walk,
+                text,
+                [kind, id, step.va, level, step.address, step.value, fsc],
+            )
+        }
+        EventKind::Tlb { core, change } => {
+            let fill = change.kind == TlbKind::Fill;
+            let side = if change.instruction { "I" } else { "D" };
+            let text = if fill {
+                format!(
+                    "{side} fill {} {:#x} -> {:#x}",
+                    change.index, change.va, change.pa
+                )
+            } else {
+                format!("{side} {} removed", change.count)
+            };
+            let (instruction, index) = (u64::from(change.instruction), u64::from(change.index));
+            let count = u64::from(change.count);
+            let values = [
+                u64::from(!fill),
+                instruction,
+                index,
+                change.va,
+                change.mask,
+                change.pa,
+                count,
+            ];
+            (&lanes(core)?.tlb, text, values)
+        }
+        EventKind::Commit {
+            source,
+            kind,
+            address,
+            before,
+            after,
+            ..
+        } => {
+            let text = format!("{kind:?} by {source} [{address:#x}] {before:#x} -> {after:#x}");
+            let kind = match kind {
+                CommitKind::Store => 0,
+                CommitKind::Cas => 1,
+                CommitKind::Update => 2,
+                CommitKind::Backdoor => 3,
+            };
+            (
+                commit,
+                text,
+                row([kind, u64::from(*source), *address, *before, *after]),
+            )
+        }
+        _ => return None,
+    })
+}
+
+/// The values of a lane with fewer variables than the widest.
+fn row<const N: usize>(values: [u64; N]) -> [u64; 7] {
+    std::array::from_fn(|place| values.get(place).copied().unwrap_or(0))
+}
+
+/// Writes a time stamp unless it is the last one written.
+fn stamp<W: Write>(out: &mut Writer<W>, stamped: &mut u64, time: u64) -> io::Result<()> {
+    if time != *stamped {
+        *stamped = time;
+        out.timestamp(time)?;
+    }
+    Ok(())
+}
+
+impl<W: Write> Monitor for TransactionWriter<W> {
+    fn name(&self) -> &'static str {
+        "transactions"
+    }
+
+    fn event(&mut self, event: &Event, _memory: &Memory, _out: &mut Violations) {
+        if self.failure.is_none() && self.window.contains(&event.cycle) {
+            self.failure = self.write(event).err();
+        }
+    }
+
+    fn finish(&mut self, cycle: u64, _memory: &Memory, out: &mut Violations) {
+        let closed = self.failure.take().map_or_else(|| self.close(cycle), Err);
+        if let Err(error) = closed {
+            let came = format!("the transaction file cannot be written: {error}");
+            out.push(Violation::new(cycle, "transactions", &["FILE"], came));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::feed::{commit, issue, response, walk};
+    use crate::dut::ports::CoreRequest;
+    use vmsa::{El, Fsc};
+
+    fn written(window: Option<RangeInclusive<u64>>) -> String {
+        let mut file = Vec::new();
+        let mut writer = TransactionWriter::new(&mut file, 1, window).unwrap();
+        let memory = Memory::default();
+        let mut out = Violations::new();
+        let load = CoreRequest::load(0x1000, 3, El::El0);
+        for event in [
+            issue(4, load),
+            walk(6, 0, 0x1000, WalkKind::Step, 2, 0x8000, 0x9003),
+            commit(7, CommitKind::Update, 0x8000, 1, 3),
+            response(9, load, |answer| answer.fault = Some(Fsc(0x07))),
+        ] {
+            writer.event(&event, &memory, &mut out);
+        }
+        writer.finish(12, &memory, &mut out);
+        assert!(out.is_empty());
+        drop(writer);
+        String::from_utf8(file).unwrap()
+    }
+
+    #[test]
+    fn transactions_stand_at_ten_nanoseconds_a_cycle() {
+        let text = written(None);
+        let times: Vec<&str> = text.lines().filter(|line| line.starts_with('#')).collect();
+        assert_eq!(
+            times,
+            [
+                "#0", "#40", "#50", "#60", "#70", "#80", "#90", "#100", "#120"
+            ]
+        );
+        assert!(text.contains("sLDR8_EL0_0x0000000000001000 "));
+        assert!(text.contains("sL2_[0x8000]_=_0x9003 "));
+        assert!(text.contains("b0000111 "), "the fault code of the answer");
+    }
+
+    #[test]
+    fn a_reader_of_vcd_understands_the_file() {
+        let text = written(None);
+        let mut parser = vcd::Parser::new(text.as_bytes());
+        let header = parser.parse_header().unwrap();
+        assert!(
+            header
+                .find_var(&["transactions", "core0", "walk", "descriptor"])
+                .is_some()
+        );
+        assert!(parser.all(|command| command.is_ok()));
+    }
+
+    #[test]
+    fn events_outside_the_window_are_left_out() {
+        let text = written(Some(6..=7));
+        let times: Vec<&str> = text.lines().filter(|line| line.starts_with('#')).collect();
+        assert_eq!(times, ["#60", "#70", "#80"]);
+        assert!(!text.contains("LDR8"));
+    }
+}
