@@ -1,0 +1,76 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! The registered testbenches.
+//!
+//! Each module is about one part of the specification. A testbench runs on real RTL under all
+//! checkers; on top of that it states literal expectations, each under the id of the requirement
+//! that it proves.
+
+pub mod random;
+pub mod stage1;
+
+use cosim::regress::Testbench;
+
+/// The testbenches of every module.
+const MODULES: &[&[Testbench]] = &[
+    stage1::untranslated::TESTBENCHES,
+    stage1::ranges::TESTBENCHES,
+    stage1::range_control::TESTBENCHES,
+    stage1::asid_source::TESTBENCHES,
+    stage1::geometry::TESTBENCHES,
+    stage1::ignored_bits::TESTBENCHES,
+    stage1::address_translation::TESTBENCHES,
+    stage1::syndrome::TESTBENCHES,
+    stage1::formats::TESTBENCHES,
+    stage1::device_alignment::TESTBENCHES,
+    stage1::attributes::TESTBENCHES,
+    stage1::contiguous::TESTBENCHES,
+    stage1::contiguous_misprogrammed::TESTBENCHES,
+    stage1::tlb_contents::TESTBENCHES,
+    stage1::tlb_context::TESTBENCHES,
+    stage1::tlb_overlap::TESTBENCHES,
+    stage1::tlb_invalidate::TESTBENCHES,
+    stage1::tlb_invalidate_leaf::TESTBENCHES,
+    stage1::barriers::TESTBENCHES,
+    stage1::permissions::TESTBENCHES,
+    stage1::permission_levels::TESTBENCHES,
+    stage1::access_flag::TESTBENCHES,
+    stage1::dirty_state::TESTBENCHES,
+    stage1::update_race::TESTBENCHES,
+    stage1::address_size::TESTBENCHES,
+    stage1::fault_priority::TESTBENCHES,
+    stage1::external_abort::TESTBENCHES,
+    stage1::page_crossing::TESTBENCHES,
+    random::TESTBENCHES,
+];
+
+const COUNT: usize = {
+    let (mut count, mut i) = (0, 0);
+    while i < MODULES.len() {
+        count += MODULES[i].len();
+        i += 1;
+    }
+    count
+};
+
+static JOINED: [Testbench; COUNT] = {
+    let mut joined = [MODULES[0][0]; COUNT];
+    let (mut at, mut i) = (0, 0);
+    while i < MODULES.len() {
+        let mut j = 0;
+        while j < MODULES[i].len() {
+            joined[at] = MODULES[i][j];
+            at += 1;
+            j += 1;
+        }
+        i += 1;
+    }
+    joined
+};
+
+/// Every testbench, in the order in which `mmu-cosim list` shows them.
+pub static REGISTRY: &[Testbench] = &JOINED;
+
+/// The tutorial, whose code is compiled and run as a documentation test.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/first-testbench.md")]
+struct FirstTestbench;

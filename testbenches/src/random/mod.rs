@@ -1,0 +1,117 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! Constrained-random load: an operating system that edits live tables through its own MMU, while
+//! the same core makes accesses of every kind.
+//!
+//! Everything is drawn from the seed: hardware straps, memory timing, granules, VA sizes, what is
+//! mapped where. Checkers and the scoreboard judge each answer; the load itself adds a flat shadow of
+//! user memory and what the operating system knows of its own mappings.
+
+mod control;
+mod exercise;
+mod faults;
+mod material;
+mod os;
+mod place;
+mod plants;
+mod setup;
+mod tables;
+mod traffic;
+
+use std::rc::Rc;
+
+use cosim::regress::{Bench, Failure, Testbench};
+use cosim::sim::SimHandle;
+
+pub use self::plants::{Detection, detect};
+
+use self::os::Os;
+use self::traffic::Traffic;
+
+/// The testbenches of this module.
+pub static TESTBENCHES: &[Testbench] = &[
+    Testbench {
+        name: "random",
+        purpose: "random accesses while an operating system edits live tables; --cycles sets the length",
+        requirements: &["ORD-01", "MEM-14", "ORD-20", "TLB-29"],
+        run: random,
+    },
+    Testbench {
+        name: "fault-injection",
+        purpose: "the random load with table words and data words that answer with errors",
+        requirements: &["MEM-11", "VMSA-55", "WALK-10", "WALK-12"],
+        run: faults::fault_injection,
+    },
+    Testbench {
+        name: "plants",
+        purpose: "on `planted`, each planted fault is seen by the detector made for it",
+        requirements: &[],
+        run: plants::plants,
+    },
+];
+
+/// Cycles of a run unless `--cycles` says otherwise.
+const CYCLES: u64 = 200_000;
+/// Cycles left for the last accesses.
+const MARGIN: u64 = 5_000;
+
+fn random(bench: &mut Bench) -> Result<(), Failure> {
+    let cycles = bench.cycles_or(CYCLES);
+    let load = Load::new(bench, cycles)?;
+    load.start(bench)?;
+    bench.run_tasks()?;
+    load.finish(bench)
+}
+
+/// The tasks of one simulation: the operating system and the accesses.
+struct Load {
+    os: Rc<Os>,
+    traffic: Rc<Traffic>,
+    handle: SimHandle,
+}
+
+impl Load {
+    /// Draws hardware and software from the seed and loads the first tables. The tasks wind up at
+    /// `cycles`.
+    fn new(bench: &mut Bench, cycles: u64) -> Result<Self, Failure> {
+        let mut rng = bench.rng("setup");
+        setup::hardware(bench, &mut rng);
+        let boot = setup::software(&mut rng, bench.setup().straps);
+        let handle = bench.handle()?;
+        // What is in flight at the end still has to be answered.
+        let end = cycles.saturating_sub(MARGIN.min(cycles / 4));
+        let os = Rc::new(Os::new(bench, &boot, end)?);
+        let traffic = Rc::new(Traffic::new(Rc::clone(&os), bench.rng("traffic")));
+        Ok(Self {
+            os,
+            traffic,
+            handle,
+        })
+    }
+
+    /// Spawns the tasks.
+    fn start(&self, bench: &mut Bench) -> Result<(), Failure> {
+        let core = bench.core(0)?;
+        let (os, traffic) = (Rc::clone(&self.os), Rc::clone(&self.traffic));
+        let edits = bench.rng("edits");
+        let handle = self.handle.clone();
+        self.handle.spawn(async move {
+            os.enter(&core).await;
+            let (user, user_core) = (Rc::clone(&traffic), core.clone());
+            let accesses = handle.spawn(async move { user.run(&user_core).await });
+            os.run(&core, edits).await;
+            accesses.await;
+        });
+        Ok(())
+    }
+
+    /// The verdict of the load itself, and its figures.
+    fn finish(&self, bench: &mut Bench) -> Result<(), Failure> {
+        for (name, count) in self.os.figures().into_iter().chain(self.traffic.figures()) {
+            bench.count(name, count);
+        }
+        match self.os.failure().or_else(|| self.traffic.failure()) {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+}
