@@ -68,7 +68,7 @@ pub struct Attributes {
     pub global: bool,
     /// The access flag is set from the start.
     pub accessed: bool,
-    /// A writable page starts clean (DBM = 1, AP[2] = 1), so that its first write is noticed.
+    /// A writable page starts clean (DBM = 1, AP\[2\] = 1), so that its first write is noticed.
     pub track_dirty: bool,
 }
 

@@ -80,7 +80,7 @@ const fn without_state(leaf: Descriptor) -> Descriptor {
 
 /// Whether some access that `old` served is refused, or noticed, by `new`.
 ///
-/// More than the plain restrictions counts: AP[1] moving either way changes what PAN refuses, EL0
+/// More than the plain restrictions counts: AP\[1\] moving either way changes what PAN refuses, EL0
 /// write access removes EL1 execution (VMSA-21), write access removes execution under WXN, and EL0
 /// execution counts under EPAN.
 const fn takes_away(old: Descriptor, new: Descriptor) -> bool {

@@ -11,9 +11,9 @@ use super::context::Context;
 /// Table limits, OR-ed over the table descriptors of a walk (VMSA-24).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Limits {
-    /// APTable[0]: no EL0 access.
+    /// APTable\[0\]: no EL0 access.
     pub no_el0: bool,
-    /// APTable[1]: no write.
+    /// APTable\[1\]: no write.
     pub no_write: bool,
     /// UXNTable.
     pub uxn: bool,

@@ -2,14 +2,14 @@
 //! Holding what an engine answered against what the reference answered.
 //!
 //! Answers are compared one to one, always. Contiguous runs of the vectors are well formed, and the
-//! only fields in which their descriptors differ, AF under HA and AP[2] under HD with DBM = 1, change
-//! no answer while HA (or HD) is on: AF = 0 is set on the way and AP[2] counts as writable. So a TLB
+//! only fields in which their descriptors differ, AF under HA and AP\[2\] under HD with DBM = 1, change
+//! no answer while HA (or HD) is on: AF = 0 is set on the way and AP\[2\] counts as writable. So a TLB
 //! that keeps a run as one entry gives the same PA, attributes, permissions and faults through it as
 //! a walk of the page's own descriptor would. What differs is which descriptor of the run carries the
 //! new state: a hit on the run entry updates none, while the reference updates the one accessed.
 //!
 //! Memory after the last query is therefore compared word by word, except in runs that may coalesce:
-//! there AF is OR-ed and AP[2] AND-ed over the run (section 4: the state of a run is that of all its
+//! there AF is OR-ed and AP\[2\] AND-ed over the run (section 4: the state of a run is that of all its
 //! descriptors together) and all other bits are compared word by word. With the hint ignored by the
 //! engine nothing is compared that way.
 
@@ -49,7 +49,7 @@ pub enum Mismatch {
         address: u64,
         /// Descriptors in the run.
         entries: u32,
-        /// OR of AF and AND of AP[2] in the reference.
+        /// OR of AF and AND of AP\[2\] in the reference.
         expected: (bool, bool),
         /// The same as found.
         got: (bool, bool),
@@ -63,7 +63,7 @@ pub struct Comparison {
     pub queries: usize,
     /// Words of memory compared one by one.
     pub words: usize,
-    /// Descriptors whose AF and AP[2] were compared per run.
+    /// Descriptors whose AF and AP\[2\] were compared per run.
     pub per_run: usize,
     /// Differences.
     pub mismatches: Vec<Mismatch>,

@@ -1,5 +1,5 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! A machine without hardware: the instructions of [`Cpu`] at host speed, for unit tests of the OS.
+//! A machine without hardware: the instructions of [`Cpu`](crate::Cpu) at host speed, for unit tests of the OS.
 //!
 //! It is unfriendly on purpose, within what the architecture permits:
 //! * a TLB entry or cached table descriptor lives until a TLBI that has the duty to remove it *and*

@@ -379,7 +379,7 @@ const fn sign_extend(va: u64, bits: u32) -> u64 {
     ((va << (64 - bits)) as i64 >> (64 - bits)) as u64
 }
 
-/// Whether the bits above the range are all copies of VA[55] (VMSA-05).
+/// Whether the bits above the range are all copies of VA\[55\] (VMSA-05).
 const fn in_half(va: u64, tsz: u8, range: VaRange) -> bool {
     let top = if tsz == 0 { 0 } else { va >> (64 - tsz as u32) };
     match range {

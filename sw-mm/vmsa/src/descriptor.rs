@@ -17,9 +17,9 @@ impl Descriptor {
     pub const TYPE: u32 = 1;
     /// Lowest bit of AttrIndx (3 bits).
     pub const ATTR_INDEX: u32 = 2;
-    /// AP[1]: accessible at EL0.
+    /// AP\[1\]: accessible at EL0.
     pub const AP1: u32 = 6;
-    /// AP[2]: read-only, or writable-clean when DBM = 1.
+    /// AP\[2\]: read-only, or writable-clean when DBM = 1.
     pub const AP2: u32 = 7;
     /// Lowest bit of SH (2 bits).
     pub const SH: u32 = 8;
@@ -74,9 +74,9 @@ impl Descriptor {
         pxn, with_pxn, Self::PXN;
         /// Unprivileged execute-never.
         uxn, with_uxn, Self::UXN;
-        /// AP[1]: EL0 may access.
+        /// AP\[1\]: EL0 may access.
         ap_el0, with_ap_el0, Self::AP1;
-        /// AP[2]: read-only (clean, when DBM = 1).
+        /// AP\[2\]: read-only (clean, when DBM = 1).
         ap_read_only, with_ap_read_only, Self::AP2;
         /// PXNTable limit of a table descriptor.
         pxn_table, with_pxn_table, Self::PXN_TABLE;
@@ -107,12 +107,12 @@ impl Descriptor {
         Self(set(self.0, Self::ATTR_INDEX, 3, index as u64))
     }
 
-    /// AP[2:1], bits 7:6.
+    /// AP\[2:1\], bits 7:6.
     pub const fn ap(self) -> u8 {
         get(self.0, Self::AP1, 2) as u8
     }
 
-    /// Copy with AP[2:1] replaced by the low 2 bits of `ap`.
+    /// Copy with AP\[2:1\] replaced by the low 2 bits of `ap`.
     #[must_use]
     pub const fn with_ap(self, ap: u8) -> Self {
         Self(set(self.0, Self::AP1, 2, ap as u64))

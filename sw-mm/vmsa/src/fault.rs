@@ -1,5 +1,5 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! Fault status codes (ESR.ISS[5:0], PAR.FST) and the fault an access reports (VMSA-50).
+//! Fault status codes (ESR.ISS\[5:0\], PAR.FST) and the fault an access reports (VMSA-50).
 
 use crate::operation::El;
 use std::fmt;

@@ -4,7 +4,7 @@
 use crate::bits::{flags, get, mask, set};
 use crate::geometry::Granule;
 
-/// Half of the VA space, chosen by VA[55] (VMSA-04).
+/// Half of the VA space, chosen by VA\[55\] (VMSA-04).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum VaRange {
     /// TTBR0_EL1, addresses that begin with zeros.
@@ -128,7 +128,7 @@ impl Tcr {
     paired! {
         /// EPDx: a TLB miss in the range faults without a walk.
         epd, with_epd, 7, 23;
-        /// TBIx: VA[63:56] is a tag.
+        /// TBIx: VA\[63:56\] is a tag.
         tbi, with_tbi, 37, 38;
         /// HPDx: table limits of the range are ignored.
         hpd, with_hpd, 41, 42;

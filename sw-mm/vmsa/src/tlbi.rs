@@ -86,7 +86,7 @@ pub struct Tlbi {
     pub op: TlbiOp,
     /// Who is reached.
     pub scope: TlbiScope,
-    /// Xt: VA[55:12] in 43:0, TTL in 47:44, ASID in 63:48.
+    /// Xt: VA\[55:12\] in 43:0, TTL in 47:44, ASID in 63:48.
     pub operand: u64,
 }
 

@@ -35,7 +35,7 @@ const PAGES: u64 = 0x8000_0000;
 /// Permission fault, level 3.
 const DENIED: Fsc = Fsc(0x0f);
 
-/// "Full result" of section 5: AP[2:1], UXN, PXN, WXN, then EL0 and EL1; `x` is either value.
+/// "Full result" of section 5: AP\[2:1\], UXN, PXN, WXN, then EL0 and EL1; `x` is either value.
 const FULL_RESULT: [(u8, char, char, char, &str, &str); 17] = [
     (0b00, '0', '0', '0', "--x", "rwx"),
     (0b00, '0', '0', '1', "--x", "rw-"),
@@ -85,8 +85,8 @@ impl Bits {
             .with_pxn(self.pxn)
     }
 
-    /// Step 2: what table limits leave of it. APTable[0] = 1 is as AP[1] = 0, APTable[1] = 1 is as
-    /// AP[2] = 1, UXNTable and PXNTable are as UXN and PXN.
+    /// Step 2: what table limits leave of it. APTable\[0\] = 1 is as AP\[1\] = 0, APTable\[1\] = 1 is as
+    /// AP\[2\] = 1, UXNTable and PXNTable are as UXN and PXN.
     fn under(self, limits: u8) -> Self {
         let limit = Self::of(limits);
         Self {

@@ -14,7 +14,7 @@ use crate::dut::ports::TlbEvent;
 const PAST: usize = 32;
 /// The bit that selects the half of the VA space: an entry always belongs to one (TLB-31).
 const HALF: u64 = 1 << 55;
-/// Address bits that a lookup may compare: VA[55:12].
+/// Address bits that a lookup may compare: VA\[55:12\].
 const VA_BITS: u64 = (1 << 56) - (1 << 12);
 
 /// One entry.
