@@ -1,7 +1,7 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! What each word of memory held, and when: the `hist(d)` of section 13.1.
 
-use super::words::AddressMap;
+use rustc_hash::FxHashMap;
 
 /// A value and the cycles at which it was current: `begin <= t < end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Span {
 #[derive(Clone, Debug, Default)]
 pub struct History {
     // Looked up by address; `forget` visits all in any order, which changes nothing but themselves.
-    past: AddressMap<Vec<Span>>,
+    past: FxHashMap<u64, Vec<Span>>,
 }
 
 impl History {

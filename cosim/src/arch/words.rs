@@ -1,43 +1,18 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! Sparse memory of 64-bit words for the model alone; zero where never written.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use rustc_hash::FxHashMap;
 
 use super::walk::ReadDescriptor;
 
 const FRAME_SHIFT: u32 = 12;
 const FRAME_WORDS: usize = 1 << (FRAME_SHIFT - 3);
 
-/// Hashes one integer by multiplication, alike on every machine. For maps that are looked up on
-/// every access and never iterated in an order that matters.
-#[derive(Default, Clone)]
-pub struct WordHasher(u64);
-
-impl Hasher for WordHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        let mixed = (self.0 ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ mixed >> 29;
-    }
-}
-
-/// Map keyed by an address, hashed by [`WordHasher`].
-pub type AddressMap<V> = HashMap<u64, V, BuildHasherDefault<WordHasher>>;
-
 /// Sparse memory by 4 KiB frames.
 #[derive(Clone, Default)]
 pub struct Words {
-    frames: AddressMap<Box<[u64; FRAME_WORDS]>>,
+    // Never iterated in an order that matters; the hasher has no seed.
+    frames: FxHashMap<u64, Box<[u64; FRAME_WORDS]>>,
 }
 
 impl Words {

@@ -9,9 +9,10 @@
 //! The coherent image is kept only while somebody listens; until then it is DRAM. Both images share
 //! the frames in which they do not differ.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::BTreeMap;
 use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
 
 use crate::dut::ports::{DramAnswer, DramRequest, merge_bytes};
 
@@ -19,33 +20,11 @@ const FRAME_SHIFT: u32 = 12;
 const FRAME_WORDS: usize = 1 << (FRAME_SHIFT - 3);
 type Frame = [u64; FRAME_WORDS];
 
-/// Hashes a frame number, the same on every machine and in every run.
-#[derive(Default)]
-struct FrameHasher(u64);
-
-impl Hasher for FrameHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        // Fibonacci hashing; the fold brings the well-mixed high bits down to the table index.
-        let mixed = (self.0 ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ mixed >> 32;
-    }
-}
-
 /// One image of memory.
 #[derive(Default, Clone)]
 struct Image {
     // Never iterated, so its order reaches nothing.
-    frames: HashMap<u64, Rc<Frame>, BuildHasherDefault<FrameHasher>>,
+    frames: FxHashMap<u64, Rc<Frame>>,
 }
 
 impl Image {
