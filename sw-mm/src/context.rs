@@ -1,9 +1,9 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! Which tree a core translates with.
 
-use crate::cpu::{Cpu, Dsb};
+use crate::cpu::Cpu;
 use crate::pgtable::PageTable;
-use vmsa::{SysReg, VaRange};
+use vmsa::{DsbKind, SysReg, VaRange};
 
 /// Makes `table` the tree of its range on this core; base and ASID change in one write (13.5).
 ///
@@ -14,7 +14,7 @@ pub async fn switch_to(cpu: &impl Cpu, table: &PageTable) {
         VaRange::Lower => SysReg::Ttbr0,
         VaRange::Upper => SysReg::Ttbr1,
     };
-    cpu.dsb(Dsb::Ish).await;
+    cpu.dsb(DsbKind::ISH).await;
     cpu.write_sysreg(register, table.ttbr().0).await;
     cpu.isb().await;
 }

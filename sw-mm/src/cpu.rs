@@ -5,7 +5,7 @@
 //! machine of [`crate::functional`] implements it at host speed. Each call is one instruction, so
 //! what the OS does between two `await`s is atomic and what it does across them is not.
 
-use vmsa::{AccessFault, AtOp, Fsc, SysReg, Tlbi};
+use vmsa::{AccessFault, AtOp, DsbKind, Fsc, SysReg, Tlbi};
 
 /// Bytes that one access reads or writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,35 +51,6 @@ pub enum Privilege {
     Privileged,
     /// EL0: LDTR, STTR, or an access of a user thread on this core.
     Unprivileged,
-}
-
-/// Data synchronization barriers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Dsb {
-    /// Inner Shareable, all accesses: completes earlier TLBIs of this core on every core.
-    Ish,
-    /// Inner Shareable, stores only: makes descriptor stores visible; completes no TLBI (TLBI-24).
-    Ishst,
-    /// Inner Shareable, loads only; completes no TLBI (TLBI-24).
-    Ishld,
-    /// Non-shareable, all accesses: completes earlier local TLBIs of this core.
-    Nsh,
-    /// Non-shareable, stores only.
-    Nshst,
-    /// Full system, all accesses.
-    Sy,
-}
-
-impl Dsb {
-    /// Whether the barrier waits for TLBIs: it orders all access types.
-    pub const fn completes_tlbi(self) -> bool {
-        matches!(self, Dsb::Ish | Dsb::Nsh | Dsb::Sy)
-    }
-
-    /// Whether the barrier makes earlier stores visible to every walker.
-    pub const fn orders_stores(self) -> bool {
-        !matches!(self, Dsb::Ishld)
-    }
 }
 
 /// What PAR_EL1 says after an AT instruction (VMSA-54).
@@ -180,11 +151,11 @@ pub trait Cpu {
     /// Only external aborts are taken as exceptions (VMSA-55); stage 1 faults are in the [`Par`].
     async fn address_translate(&self, op: AtOp, va: u64) -> Result<Par, AccessFault>;
 
-    /// Issues a TLB invalidation; a later [`Dsb::Ish`] of this core waits for it.
+    /// Issues a TLB invalidation; a later [`DsbKind::ISH`] of this core waits for it.
     async fn tlbi(&self, op: Tlbi);
 
     /// Data synchronization barrier.
-    async fn dsb(&self, kind: Dsb);
+    async fn dsb(&self, kind: DsbKind);
 
     /// Instruction synchronization barrier: a context synchronization event.
     async fn isb(&self);

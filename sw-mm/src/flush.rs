@@ -6,9 +6,9 @@
 //! tables use the all-ASID forms, because a walk through TTBR1 caches its table descriptors under
 //! the ASID of whoever ran then (TLB-23, TLBI-04).
 
-use crate::cpu::{Cpu, Dsb};
+use crate::cpu::Cpu;
 use crate::frame::{Frame, FrameAllocator};
-use vmsa::{Granule, Tlbi, TlbiScope};
+use vmsa::{DsbKind, Granule, Tlbi, TlbiScope};
 
 const SCOPE: TlbiScope = TlbiScope::InnerShareable;
 
@@ -17,26 +17,26 @@ pub const MAX_TLBI_OPS: usize = 512;
 
 /// Removes everything from every TLB.
 pub async fn flush_all(cpu: &impl Cpu) {
-    cpu.dsb(Dsb::Ishst).await;
+    cpu.dsb(DsbKind::ISHST).await;
     cpu.tlbi(Tlbi::vmalle1(SCOPE)).await;
-    cpu.dsb(Dsb::Ish).await;
+    cpu.dsb(DsbKind::ISH).await;
     cpu.isb().await;
 }
 
 /// Removes what belongs to `asid` from every TLB; global entries may stay (TLBI-02).
 pub async fn flush_asid(cpu: &impl Cpu, asid: u16) {
-    cpu.dsb(Dsb::Ishst).await;
+    cpu.dsb(DsbKind::ISHST).await;
     cpu.tlbi(Tlbi::aside1(SCOPE, asid)).await;
-    cpu.dsb(Dsb::Ish).await;
+    cpu.dsb(DsbKind::ISH).await;
     cpu.isb().await;
 }
 
 /// Removes the leaf entries of the page at `va`: those of `asid` and global ones, or those of every
 /// address space.
 pub async fn flush_page(cpu: &impl Cpu, asid: Option<u16>, va: u64) {
-    cpu.dsb(Dsb::Ishst).await;
+    cpu.dsb(DsbKind::ISHST).await;
     cpu.tlbi(leaf_op(asid, va, None)).await;
-    cpu.dsb(Dsb::Ish).await;
+    cpu.dsb(DsbKind::ISH).await;
     cpu.isb().await;
 }
 
@@ -100,7 +100,7 @@ impl Gather {
             }
             return;
         }
-        cpu.dsb(Dsb::Ishst).await;
+        cpu.dsb(DsbKind::ISHST).await;
         if self.leaves.len() > MAX_TLBI_OPS {
             let whole = match self.asid {
                 Some(asid) if !self.global => Tlbi::aside1(SCOPE, asid),
@@ -112,7 +112,7 @@ impl Gather {
                 cpu.tlbi(self.operation(va, level)).await;
             }
         }
-        cpu.dsb(Dsb::Ish).await;
+        cpu.dsb(DsbKind::ISH).await;
         cpu.isb().await;
         for frame in self.tables.drain(..) {
             frames.free(frame);
@@ -135,6 +135,6 @@ impl Gather {
 
 /// Makes descriptor stores visible to every walker and later instructions of this core use them.
 pub(crate) async fn publish(cpu: &impl Cpu) {
-    cpu.dsb(Dsb::Ishst).await;
+    cpu.dsb(DsbKind::ISHST).await;
     cpu.isb().await;
 }

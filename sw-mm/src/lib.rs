@@ -39,7 +39,7 @@ pub mod pgtable;
 
 pub use attributes::{Attributes, Permissions};
 pub use block_on::block_on;
-pub use cpu::{AccessSize, Cpu, Dsb, Par, Privilege};
+pub use cpu::{AccessSize, Cpu, Par, Privilege};
 pub use frame::{Frame, FrameAllocator, FramePool};
 pub use linear_map::LinearMap;
 pub use pgtable::{Audit, AuditError, Leaf, MmError, PageTable, Region, TableFormat};

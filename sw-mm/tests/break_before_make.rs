@@ -72,7 +72,7 @@ fn the_monitor_fires_on_a_direct_replacement_and_names_it() {
         .cpu
         .store(slot, AccessSize::Double, Privilege::Privileged, other.0);
     block_on(store).expect("stores");
-    block_on(os.cpu.dsb(sw_mm::Dsb::Ish));
+    block_on(os.cpu.dsb(vmsa::DsbKind::ISH));
     let violations = os.machine.violations();
     assert_eq!(violations.len(), 1);
     assert_eq!(violations[0].slot, table);
@@ -198,7 +198,7 @@ fn the_monitor_fires_on_a_run_unfolded_page_by_page() {
         put(Descriptor::INVALID).await?;
         sw_mm::flush::flush_page(&os.cpu, table.format().asid, VA).await;
         put(RW.leaf(Granule::K4, 3, OLD)).await?;
-        os.cpu.dsb(sw_mm::Dsb::Ishst).await;
+        os.cpu.dsb(vmsa::DsbKind::ISHST).await;
         Ok::<(), vmsa::AccessFault>(())
     })
     .expect("stores");

@@ -8,10 +8,10 @@ use std::cell::RefCell;
 use sw_mm::boot::BootConfig;
 use sw_mm::functional::Core;
 use sw_mm::{
-    AccessSize, Attributes, Cpu, Dsb, Frame, FrameAllocator, FramePool, Par, Permissions,
-    Privilege, block_on,
+    AccessSize, Attributes, Cpu, Frame, FrameAllocator, FramePool, Par, Permissions, Privilege,
+    block_on,
 };
-use vmsa::{AccessFault, AtOp, SysReg, Tlbi};
+use vmsa::{AccessFault, AtOp, DsbKind, SysReg, Tlbi};
 
 const RW: Attributes = Attributes::normal(Permissions::USER_RW);
 const VA: u64 = 0x40_0000_0000;
@@ -98,8 +98,8 @@ impl Cpu for Recorder<'_> {
         self.core.tlbi(op).await;
     }
 
-    async fn dsb(&self, kind: Dsb) {
-        self.note(format!("DSB {kind:?}"));
+    async fn dsb(&self, kind: DsbKind) {
+        self.note(kind.to_string());
         self.core.dsb(kind).await;
     }
 
@@ -114,8 +114,8 @@ impl Cpu for Recorder<'_> {
     }
 }
 
-const FLUSH_LEAF: [&str; 4] = ["DSB Ishst", "TLBI VALE1IS", "DSB Ish", "ISB"];
-const PUBLISH: [&str; 2] = ["DSB Ishst", "ISB"];
+const FLUSH_LEAF: [&str; 4] = ["DSB ISHST", "TLBI VALE1IS", "DSB ISH", "ISB"];
+const PUBLISH: [&str; 2] = ["DSB ISHST", "ISB"];
 
 #[test]
 fn each_edit_takes_the_barriers_of_section_12_and_no_more() {
@@ -129,7 +129,7 @@ fn each_edit_takes_the_barriers_of_section_12_and_no_more() {
     let r = &recorder;
     block_on(async {
         // MM-04: the new table's contents are visible before it is linked.
-        let linked = ["allocate", "DSB Ishst", "store new"];
+        let linked = ["allocate", "DSB ISHST", "store new"];
         table.map(r, r, VA, OLD, 3, &RW).await?;
         assert_eq!(
             r.take(),
@@ -162,7 +162,7 @@ fn each_edit_takes_the_barriers_of_section_12_and_no_more() {
         // The last page: three tables are unlinked, and freed only after the non-leaf form has
         // completed (MM-05, BBM-09, BBM-10).
         table.unmap(r, r, VA + 0x1000, 0x1000).await?;
-        let flush = ["store 0", "DSB Ishst", "TLBI VAE1IS", "DSB Ish", "ISB"];
+        let flush = ["store 0", "DSB ISHST", "TLBI VAE1IS", "DSB ISH", "ISB"];
         assert_eq!(r.take(), [&flush[..], &["free", "free", "free"]].concat());
         Ok::<(), sw_mm::MmError>(())
     })
@@ -188,9 +188,9 @@ fn a_run_is_broken_as_a_whole_before_any_of_it_is_made_again() {
     block_on(table.unmap(r, r, VA + 0x3000, 0x1000)).expect("unmaps");
     assert_eq!(os.cpu.traffic().swaps - swaps, 16);
     let expected = [
-        &["store 0", "DSB Ishst"][..],
+        &["store 0", "DSB ISHST"][..],
         &["TLBI VALE1IS"; 16],
-        &["DSB Ish", "ISB", "store new"],
+        &["DSB ISH", "ISB", "store new"],
         &PUBLISH,
     ];
     assert_eq!(r.take(), expected.concat());
@@ -243,7 +243,7 @@ fn a_frame_of_unknown_content_is_cleared_before_it_is_linked() {
     };
     let r = &recorder;
     block_on(table.map(r, r, VA, OLD, 3, &RW)).expect("maps");
-    let linked = ["allocate", "store 0", "DSB Ishst", "store new"];
+    let linked = ["allocate", "store 0", "DSB ISHST", "store new"];
     assert_eq!(r.take(), [&linked[..], &linked, &linked, &PUBLISH].concat());
     assert_eq!(os.pa(VA), Some(OLD));
     assert_eq!(os.pa(VA + 0x1000), None);

@@ -319,7 +319,7 @@ fn a_store_without_a_barrier_is_not_yet_walked_without_ets2() {
         .store(slot, AccessSize::Double, Privilege::Privileged, leaf.0);
     block_on(store).expect("stores");
     assert_eq!(os.read(VA + 0x1000), Err(FaultKind::Translation));
-    block_on(os.cpu.dsb(sw_mm::Dsb::Ishst));
+    block_on(os.cpu.dsb(vmsa::DsbKind::ISHST));
     assert_eq!(os.read(VA + 0x1000), Ok(0));
 }
 

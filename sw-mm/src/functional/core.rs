@@ -4,10 +4,10 @@
 use super::State;
 use super::memory::BufferedStore;
 use super::walk::{Access, Kind, Translation};
-use crate::cpu::{AccessSize, Cpu, Dsb, Par, Privilege};
+use crate::cpu::{AccessSize, Cpu, Par, Privilege};
 use std::cell::RefCell;
 use std::rc::Rc;
-use vmsa::{AccessFault, AtOp, El, SysReg, Tlbi};
+use vmsa::{AccessFault, AtOp, DsbKind, El, SysReg, Tlbi};
 
 /// Instructions that a core has executed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -234,15 +234,13 @@ impl Cpu for Core {
         self.state.borrow_mut().invalidate(self.index, op);
     }
 
-    async fn dsb(&self, kind: Dsb) {
+    async fn dsb(&self, kind: DsbKind) {
         self.count(|t| &mut t.dsbs);
         let mut state = self.state.borrow_mut();
         if kind.orders_stores() {
             state.drain(self.index);
         }
-        if kind.completes_tlbi() {
-            state.complete(self.index);
-        }
+        state.complete(self.index, kind);
     }
 
     async fn isb(&self) {}

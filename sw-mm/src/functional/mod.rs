@@ -3,7 +3,7 @@
 //!
 //! It is unfriendly on purpose, within what the architecture permits:
 //! * a TLB entry or cached table descriptor lives until a TLBI that has the duty to remove it *and*
-//!   the full DSB after it; capacity never helps, and the oldest entry wins;
+//!   the full DSB of sufficient domain after it; capacity never helps, and the oldest entry wins;
 //! * a contiguous run is one entry, or, configured otherwise, as many entries as it has pages;
 //! * a level hint that does not fit removes nothing;
 //! * a store stays in its core's buffer, which walkers do not see, until a DSB that orders stores;
@@ -27,7 +27,7 @@ use monitor::{Change, Monitor};
 use std::cell::RefCell;
 use std::rc::Rc;
 use tlb::Tlb;
-use vmsa::{Mair, Sctlr, SysReg, Tcr, Tlbi, TlbiScope, Ttbr};
+use vmsa::{DsbKind, Mair, Sctlr, SysReg, Tcr, Tlbi, TlbiScope, Ttbr};
 
 /// What the machine is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,10 +126,10 @@ impl State {
         }
     }
 
-    fn complete(&mut self, issuer: usize) {
-        self.monitor.complete(issuer);
+    fn complete(&mut self, issuer: usize, kind: DsbKind) {
+        self.monitor.complete(issuer, kind);
         for core in &mut self.cores {
-            core.tlb.complete(issuer);
+            core.tlb.complete(issuer, kind);
         }
     }
 }

@@ -6,10 +6,10 @@
 //! and a full barrier completed. A valid value stored before that is judged against the last one.
 //! The judgement is written here anew, so that it does not share a mistake with the OS.
 
-use super::tlb::Entry;
+use super::tlb::{Entry, Owed};
 use std::collections::BTreeMap;
 use std::fmt;
-use vmsa::{Descriptor, Tlbi, geometry};
+use vmsa::{Descriptor, DsbKind, Tlbi, geometry};
 
 /// A word of memory changed; values as stored.
 #[derive(Clone, Copy, Debug)]
@@ -55,8 +55,8 @@ struct Watched {
     entry: Entry,
     /// Memory holds an invalid value now.
     broken: bool,
-    /// One bit for each core that issued a covering invalidation since, whose barrier is due.
-    invalidated: u64,
+    /// Covering invalidations since, whose barrier is due.
+    invalidated: Owed,
 }
 
 /// Members of the longest contiguous run there is.
@@ -79,7 +79,7 @@ impl Monitor {
             let watched = Watched {
                 entry: *entry,
                 broken: false,
-                invalidated: 0,
+                invalidated: Owed::default(),
             };
             self.slots.insert(entry.slot, watched);
         }
@@ -108,7 +108,7 @@ impl Monitor {
         }
         if let Some(watched) = self.slots.get_mut(&change.slot) {
             watched.broken = !new.valid();
-            watched.invalidated = 0;
+            watched.invalidated = Owed::default();
             if new.valid() {
                 let entry = &mut watched.entry;
                 entry.descriptor = new;
@@ -151,14 +151,15 @@ impl Monitor {
     pub fn invalidate(&mut self, op: Tlbi, asid: u16, issuer: usize) {
         for watched in self.slots.values_mut() {
             if watched.broken && watched.entry.removed_by(op, asid) {
-                watched.invalidated |= 1 << issuer;
+                watched.invalidated.mark(issuer, op.scope);
             }
         }
     }
 
-    /// A full barrier of core `issuer` completed its invalidations.
-    pub fn complete(&mut self, issuer: usize) {
-        self.slots.retain(|_, w| w.invalidated >> issuer & 1 == 0);
+    /// The barrier `kind` of core `issuer` completed the invalidations that it waits for.
+    pub fn complete(&mut self, issuer: usize, kind: DsbKind) {
+        self.slots
+            .retain(|_, w| !w.invalidated.completed_by(issuer, kind));
     }
 }
 

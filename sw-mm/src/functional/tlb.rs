@@ -4,7 +4,37 @@
 //! Nothing is ever dropped for lack of room, the oldest entry wins a lookup, an invalidation takes
 //! effect only when the barrier after it completes, and what it doomed serves until then.
 
-use vmsa::{Descriptor, Granule, Tlbi, TlbiOp, VaRange};
+use vmsa::{Descriptor, DsbKind, Granule, Tlbi, TlbiOp, TlbiScope, VaRange, geometry};
+
+/// Invalidations that were issued and wait for the barrier that completes them: one bit a core, by
+/// the scope of the operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Owed([u64; 3]);
+
+impl Owed {
+    const SCOPES: [TlbiScope; 3] = [
+        TlbiScope::Local,
+        TlbiScope::InnerShareable,
+        TlbiScope::OuterShareable,
+    ];
+
+    /// Core `issuer` issued one of `scope`.
+    pub fn mark(&mut self, issuer: usize, scope: TlbiScope) {
+        self.0[scope as usize] |= 1 << issuer;
+    }
+
+    /// Whether there is none.
+    pub fn none(self) -> bool {
+        self.0 == [0; 3]
+    }
+
+    /// Whether the barrier `kind` of core `issuer` completes one (TLBI-24, TLBI-27).
+    pub fn completed_by(self, issuer: usize, kind: DsbKind) -> bool {
+        Self::SCOPES
+            .iter()
+            .any(|&scope| self.0[scope as usize] >> issuer & 1 == 1 && kind.completes_tlbi(scope))
+    }
+}
 
 /// Table limits collected on the way down (section 5); they only take away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,8 +64,8 @@ pub(super) struct Entry {
     pub limits: Limits,
     /// The VA whose walk filled it.
     pub filled_for: u64,
-    /// One bit for each core with an invalidation under way that removes it.
-    pub doomed: u64,
+    /// Invalidations under way that remove it.
+    pub doomed: Owed,
 }
 
 impl Entry {
@@ -57,12 +87,34 @@ impl Entry {
             TlbiOp::Aside1 => return this_asid && !global,
             _ => {}
         }
-        // A hint for another size removes the duty; a table entry is none of its business.
-        let hinted = !self.leaf || hint(op).is_none_or(|leaf| leaf == (self.granule, self.level));
         (self.leaf || !op.op.last_level())
             && (!op.op.by_asid() || this_asid || global)
-            && hinted
-            && op.va().wrapping_sub(self.base) < self.bytes
+            && match op.range() {
+                Some(range) => {
+                    // TLBI-09; a hint is void for a start that is not aligned to the leaf it names.
+                    let fits = |level| {
+                        range.start & (geometry::level_bytes(self.granule, level) - 1) == 0
+                            && self.of_leaf(level)
+                    };
+                    range.granule == Some(self.granule)
+                        && range.level.is_none_or(fits)
+                        && range.overlaps(self.base, self.bytes)
+                }
+                None => {
+                    hint(op).is_none_or(|(granule, level)| {
+                        granule == self.granule && self.of_leaf(level)
+                    }) && op.va().wrapping_sub(self.base) < self.bytes
+                }
+            }
+    }
+
+    /// Whether it is a leaf of `level`, or a table above such a leaf.
+    fn of_leaf(&self, level: u8) -> bool {
+        if self.leaf {
+            self.level == level
+        } else {
+            self.level < level
+        }
     }
 }
 
@@ -87,7 +139,7 @@ impl Tlb {
     /// Adds an entry, unless one that is there to stay says the same.
     pub fn fill(&mut self, entry: Entry) {
         let same = |e: &&Entry| {
-            e.doomed == 0
+            e.doomed.none()
                 && e.leaf == entry.leaf
                 && (e.base, e.bytes, e.slot) == (entry.base, entry.bytes, entry.slot)
                 && (e.asid, e.descriptor, e.limits) == (entry.asid, entry.descriptor, entry.limits)
@@ -126,16 +178,18 @@ impl Tlb {
         let mut doomed = Vec::new();
         for entry in &mut self.entries {
             if entry.removed_by(op, asid) {
-                entry.doomed |= 1 << issuer;
+                entry.doomed.mark(issuer, op.scope);
                 doomed.push(*entry);
             }
         }
         doomed
     }
 
-    /// A full barrier of core `issuer` completed: what its invalidations marked is gone.
-    pub fn complete(&mut self, issuer: usize) {
-        self.entries.retain(|e| e.doomed >> issuer & 1 == 0);
+    /// The barrier `kind` of core `issuer` completed: what the invalidations marked that it waits for
+    /// is gone.
+    pub fn complete(&mut self, issuer: usize, kind: DsbKind) {
+        self.entries
+            .retain(|e| !e.doomed.completed_by(issuer, kind));
     }
 
     /// Entries held.

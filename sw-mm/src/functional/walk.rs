@@ -5,7 +5,7 @@
 
 use super::State;
 use super::monitor::Change;
-use super::tlb::{Entry, Limits};
+use super::tlb::{Entry, Limits, Owed};
 use vmsa::{Descriptor, El, FaultKind, Fsc, Granule, Mair, Tcr, Ttbr, VaRange, geometry};
 
 /// What an access wants.
@@ -128,7 +128,7 @@ impl State {
             return;
         }
         let held = self.cores[core].tlb.leaf(range, va, asid);
-        if held.is_some_and(|e| e.doomed == 0) {
+        if held.is_some_and(|e| e.doomed.none()) {
             return;
         }
         if let Ok(entry) = self.walk(core, range, granule, va)
@@ -186,7 +186,7 @@ impl State {
                 slot,
                 limits,
                 filled_for: va,
-                doomed: 0,
+                doomed: Owed::default(),
             };
             let known = descriptor.is_table_bit() || geometry::block_allowed(granule, level);
             if !descriptor.valid() || !known {

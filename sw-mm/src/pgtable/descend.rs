@@ -3,10 +3,10 @@
 //! it is freed.
 
 use super::{MmError, PageTable, TablePage};
-use crate::cpu::{Cpu, Dsb};
+use crate::cpu::Cpu;
 use crate::flush::Gather;
 use crate::frame::{Frame, FrameAllocator};
-use vmsa::{Descriptor, geometry};
+use vmsa::{Descriptor, DsbKind, geometry};
 
 /// Tables on the way to an offset, so that neighbours are reached without reading from the root.
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +114,7 @@ impl PageTable {
         level: u8,
     ) -> Result<(), MmError> {
         let child = self.new_table(cpu, frames, level + 1, path.offset).await?;
-        cpu.dsb(Dsb::Ishst).await;
+        cpu.dsb(DsbKind::ISHST).await;
         let slot = self.slot(path.table(level), level, path.offset)?;
         self.write(cpu, slot, Descriptor::table(child)).await?;
         self.count(path.table(level), 1);

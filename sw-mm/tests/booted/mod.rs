@@ -3,8 +3,8 @@
 
 use sw_mm::boot::{Boot, BootConfig, image};
 use sw_mm::functional::{Core, Machine, MachineConfig};
-use sw_mm::{AccessSize, Cpu, Dsb, Par, Privilege, block_on};
-use vmsa::{AccessFault, AtOp, FaultKind, SysReg, Tlbi, TlbiOp};
+use sw_mm::{AccessSize, Cpu, Par, Privilege, block_on};
+use vmsa::{AccessFault, AtOp, DsbKind, FaultKind, SysReg, Tlbi, TlbiOp};
 
 /// The machine with its MMU on and the OS state that goes with it.
 pub struct Booted {
@@ -163,11 +163,11 @@ impl Cpu for Mutant<'_> {
         self.core.tlbi(op).await;
     }
 
-    async fn dsb(&self, barrier: Dsb) {
+    async fn dsb(&self, barrier: DsbKind) {
         self.invalidated.set(false);
         match (self.mutation, barrier) {
-            (Mutation::StoresOnlyBarrier, Dsb::Ish) => self.core.dsb(Dsb::Ishst).await,
-            (Mutation::NoBarrierBeforeTlbi, Dsb::Ishst) => {}
+            (Mutation::StoresOnlyBarrier, DsbKind::ISH) => self.core.dsb(DsbKind::ISHST).await,
+            (Mutation::NoBarrierBeforeTlbi, DsbKind::ISHST) => {}
             _ => self.core.dsb(barrier).await,
         }
     }
