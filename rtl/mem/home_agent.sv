@@ -17,7 +17,7 @@ module home_agent
     input logic clk_i,
     input logic rst_ni,
 
-    input logic stall_i,  // strap: refuse requests in pseudo-random cycles
+    input logic go_i,  // delay injection: a request may be accepted
 
     input  logic                     valid_i,
     input  mem_req_t                 req_i,
@@ -58,16 +58,9 @@ module home_agent
     for (int unsigned i = 0; i < Slots; i++) if (!busy_q[i]) free = slot_t'(i);
   end
 
-  // Back-pressure for tests: a Fibonacci register of period 2^16-1 refuses three cycles of four.
-  logic [15:0] lfsr_q;
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) lfsr_q <= 16'h1;
-    else if (stall_i) lfsr_q <= {lfsr_q[14:0], lfsr_q[15] ^ lfsr_q[13] ^ lfsr_q[12] ^ lfsr_q[10]};
-  end
-
   logic is_cas, pass;
   assign is_cas  = req_i.op == MEM_CAS;
-  assign ready_o = state_q == PASS && !(&busy_q) && !(stall_i && lfsr_q[1:0] != '0);
+  assign ready_o = state_q == PASS && !(&busy_q) && go_i;
   assign pass    = valid_i && ready_o && !is_cas;
 
   // Bytes that the compare-and-swap looks at and writes.

@@ -1,24 +1,33 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //
-// The MMU of one core: registers, ITLB, DTLB, table walker, TLB invalidation, and the access unit that
-// drives them.
+// The MMU of one core: registers, first-level TLBs, what lies behind them, invalidation, counters, and
+// the access unit that drives them.
 //
 // Requests come in program order (valid/ready); responses leave on a lane that is always accepted.
-// Two memory ports: data and walks. Latency: see access_unit and walker.
+// Two memory ports: data and walks. Latency: see access_unit and miss_unit.
 module mmu
   import bus_pkg::*;
+  import dvm_pkg::dvm_msg_t;
   import socket_pkg::*;
   import tlb_pkg::*;
   import vmsa_pkg::*;
   import walk_pkg::*;
 #(
     parameter int unsigned ItlbEntries = 32,
-    parameter int unsigned DtlbEntries = 48
+    parameter int unsigned DtlbEntries = 48,
+    parameter int unsigned L2SetsLog2 = 8,
+    parameter int unsigned L2Ways = 5,
+    parameter int unsigned WalkCacheEntries = 16,
+    parameter int unsigned Walkers = 4,
+    parameter int unsigned Nodes = 1
 ) (
     input logic clk_i,
     input logic rst_ni,
 
-    input strap_t strap_i,
+    input strap_t                    strap_i,
+    input logic [DELAY_CHANNELS-1:0] go_i,
+    input logic [7:0]                core_i,
+    input logic [2:0]                node_i,   // the node that it belongs to
 
     input  core_req_t req_i,
     output logic      req_ready_o,
@@ -33,16 +42,29 @@ module mmu
     output logic     walk_valid_o,
     output mem_req_t walk_req_o,
     input  logic     walk_ready_i,
-    input  mem_rsp_t walk_rsp_i
+    input  mem_rsp_t walk_rsp_i,
+
+    output logic     dvm_valid_o,
+    output dvm_msg_t dvm_o,
+    input  logic     dvm_ready_i,
+    input  logic     dvm_done_i,
+    input  logic     dvm_valid_i,
+    input  dvm_msg_t dvm_i,
+    output logic     dvm_ready_o,
+    output logic       dvm_answer_o,
+    output logic [7:0] dvm_answer_to_o,
+
+    input  logic [7:0]  pmu_index_i,
+    output logic [63:0] pmu_value_o
 );
 
-  // ---- registers and invalidation -------------------------------------------------------------
+  // ---- registers ------------------------------------------------------------------------------
 
   regs_t regs;
-  logic tlbi, msr, tlbi_known, msr_known, asid8;
+  logic msr, msr_known, asid8;
   logic [5:0] sub;
   logic [63:0] operand;
-  invalidate_t inv;
+  logic [15:0] asid;
 
   mmu_regs u_regs (
       .clk_i,
@@ -55,24 +77,19 @@ module mmu
   );
 
   assign asid8 = strap_i.asid8 || !regs.tcr[TCR_AS];
+  assign asid  = current_asid(regs, strap_i.asid8);
 
-  tlbi_decode u_tlbi_decode (
-      .sub_i(sub),
-      .operand_i(operand),
-      .asid8_i(asid8),
-      .known_o(tlbi_known),
-      .inv_o(inv)
-  );
+  // ---- first-level TLBs -----------------------------------------------------------------------
 
-  // ---- TLBs -----------------------------------------------------------------------------------
-
-  logic itlb_lookup, dtlb_lookup, itlb_hit, dtlb_hit;
+  logic itlb_lookup, dtlb_lookup, itlb_hit, dtlb_hit, itlb_conflict, dtlb_conflict;
   key_t lookup_key, fill_key, fill_mask;
   leaf_t itlb_leaf, dtlb_leaf;
   vpn_t itlb_span, dtlb_span;
-  logic fill, fill_instr;
+  logic fill, fill_instr, inv_valid;
+  invalidate_t inv;
   logic [7:0] itlb_victim, dtlb_victim, itlb_removed, dtlb_removed;
-  walk_rsp_t walk_rsp;
+  miss_rsp_t miss_rsp;
+  walk_req_t miss_rsp_req;
 
   l1_tlb #(
       .Entries(ItlbEntries)
@@ -80,16 +97,18 @@ module mmu
       .clk_i,
       .rst_ni,
       .entries_in_use_i(strap_i.itlb_entries),
+      .conflicts_i(strap_i.conflict_abort),
       .lookup_valid_i(itlb_lookup),
       .lookup_key_i(lookup_key),
       .hit_o(itlb_hit),
+      .conflict_o(itlb_conflict),
       .leaf_o(itlb_leaf),
       .span_o(itlb_span),
       .fill_valid_i(fill && fill_instr),
       .fill_key_i(fill_key),
       .fill_mask_i(fill_mask),
-      .fill_leaf_i(walk_rsp.leaf),
-      .inv_valid_i(tlbi),
+      .fill_leaf_i(miss_rsp.rsp.leaf),
+      .inv_valid_i(inv_valid),
       .inv_i(inv),
       .victim_o(itlb_victim),
       .removed_o(itlb_removed)
@@ -101,80 +120,110 @@ module mmu
       .clk_i,
       .rst_ni,
       .entries_in_use_i(strap_i.dtlb_entries),
+      .conflicts_i(strap_i.conflict_abort),
       .lookup_valid_i(dtlb_lookup),
       .lookup_key_i(lookup_key),
       .hit_o(dtlb_hit),
+      .conflict_o(dtlb_conflict),
       .leaf_o(dtlb_leaf),
       .span_o(dtlb_span),
       .fill_valid_i(fill && !fill_instr),
       .fill_key_i(fill_key),
       .fill_mask_i(fill_mask),
-      .fill_leaf_i(walk_rsp.leaf),
-      .inv_valid_i(tlbi),
+      .fill_leaf_i(miss_rsp.rsp.leaf),
+      .inv_valid_i(inv_valid),
       .inv_i(inv),
       .victim_o(dtlb_victim),
       .removed_o(dtlb_removed)
   );
 
-  // ---- walker ---------------------------------------------------------------------------------
-
-  logic walk_start, walk_busy, walk_done;
-  walk_req_t walk_req, obs_req;
-  walk_event_e obs_kind;
-  logic obs_valid;
-  level_t obs_level;
-  pa_t obs_addr;
-  logic [63:0] obs_value;
-
-  walker u_walker (
-      .clk_i,
-      .rst_ni,
-      .hafdbs_i(strap_i.hafdbs),
-      .contiguous_i(strap_i.contiguous),
-      .start_i(walk_start),
-      .req_i(walk_req),
-      .regs_i(regs),
-      .busy_o(walk_busy),
-      .done_o(walk_done),
-      .rsp_o(walk_rsp),
-      .mem_valid_o(walk_valid_o),
-      .mem_req_o(walk_req_o),
-      .mem_ready_i(walk_ready_i),
-      .mem_rsp_i(walk_rsp_i),
-      .obs_kind_o(obs_kind),
-      .obs_valid_o(obs_valid),
-      .obs_req_o(obs_req),
-      .obs_level_o(obs_level),
-      .obs_addr_o(obs_addr),
-      .obs_value_o(obs_value)
-  );
-
-  // TLB-24: registers only change in program order, after a walk, so the current ASID is that of the
+  // TLB-24: registers only change while no walk is under way, so the current ASID is that of the
   // walk's start.
-  assign fill       = walk_done && walk_rsp.cacheable;
-  assign fill_instr = obs_req.access == ACCESS_EXEC;
+  assign fill       = miss_rsp.valid && miss_rsp.rsp.cacheable && miss_rsp.tags != '0;
+  assign fill_instr = miss_rsp_req.access == ACCESS_EXEC;
   always_comb begin
     fill_mask = '{
       live: 1'b1,
-      asid: {16{!walk_rsp.is_global}},
+      asid: {16{!miss_rsp.rsp.is_global}},
       upper: 1'b1,
-      vpn: walk_rsp.span
+      vpn: miss_rsp.rsp.span
     };
     fill_key = '{
       live: 1'b1,
-      asid: current_asid(regs, strap_i.asid8),
-      upper: obs_req.va[55],
-      vpn: obs_req.va[PA_BITS-1:12]
+      asid: asid,
+      upper: miss_rsp_req.va[55],
+      vpn: miss_rsp_req.va[PA_BITS-1:12]
     };
     fill_key &= fill_mask;
   end
 
+  // ---- behind them ----------------------------------------------------------------------------
+
+  logic miss_valid, miss_ready, quiesce, inv_ready, walks_pending, walks_idle;
+  walk_req_t miss;
+  walk_obs_pkg::walk_view_t walk;
+  logic [7:0] wc_removed, l2_count;
+  logic l2_filled, l2_inv_done, l2_lookup, prefetched_hit, joined;
+  l2_fill_t l2_fill;
+  vpn_t l2_span;
+  logic [15:0] l2_index, l2_inv_count;
+  access_e l2_access;
+
+  miss_unit #(
+      .L2SetsLog2(L2SetsLog2),
+      .L2Ways(L2Ways),
+      .Walkers(Walkers),
+      .WalkCacheEntries(WalkCacheEntries)
+  ) u_miss_unit (
+      .clk_i,
+      .rst_ni,
+      .strap_i,
+      .regs_i(regs),
+      .asid_i(asid),
+      .go_i(go_i[DELAY_MISS]),
+      .quiesce_i(quiesce),
+      .req_valid_i(miss_valid),
+      .req_i(miss),
+      .req_ready_o(miss_ready),
+      .rsp_o(miss_rsp),
+      .rsp_req_o(miss_rsp_req),
+      .inv_valid_i(inv_valid),
+      .inv_i(inv),
+      .inv_ready_o(inv_ready),
+      .pending_o(walks_pending),
+      .idle_o(walks_idle),
+      .mem_valid_o(walk_valid_o),
+      .mem_req_o(walk_req_o),
+      .mem_ready_i(walk_ready_i),
+      .mem_rsp_i(walk_rsp_i),
+      .walk_o(walk),
+      .wc_removed_o(wc_removed),
+      .l2_filled_o(l2_filled),
+      .l2_fill_o(l2_fill),
+      .l2_span_o(l2_span),
+      .l2_index_o(l2_index),
+      .l2_count_o(l2_count),
+      .l2_inv_done_o(l2_inv_done),
+      .l2_inv_count_o(l2_inv_count),
+      .l2_lookup_o(l2_lookup),
+      .l2_access_o(l2_access),
+      .prefetched_o(prefetched_hit),
+      .joined_o(joined)
+  );
+
   // ---- accesses -------------------------------------------------------------------------------
+
+  logic operation, operation_done, operation_undef, operation_taken, el1, accesses_done, accesses_old;
+  core_op_e op;
+  access_events_pkg::access_events_t access_events;
 
   access_unit u_access_unit (
       .clk_i,
       .rst_ni,
-      .asid8_i(strap_i.asid8),
+      .ets0_i(strap_i.ets0),
+      .go_req_i(go_i[DELAY_CORE_REQ]),
+      .go_rsp_i(go_i[DELAY_CORE_RSP]),
+      .asid_i(asid),
       .regs_i(regs),
       .req_i,
       .req_ready_o,
@@ -183,63 +232,154 @@ module mmu
       .dtlb_lookup_o(dtlb_lookup),
       .lookup_key_o(lookup_key),
       .hit_i(itlb_lookup ? itlb_hit : dtlb_hit),
+      .conflict_i(itlb_lookup ? itlb_conflict : dtlb_conflict),
       .leaf_i(itlb_lookup ? itlb_leaf : dtlb_leaf),
       .span_i(itlb_lookup ? itlb_span : dtlb_span),
-      .walk_start_o(walk_start),
-      .walk_req_o(walk_req),
-      .walk_done_i(walk_done),
-      .walk_rsp_i(walk_rsp),
-      .tlbi_o(tlbi),
-      .msr_o(msr),
+      .miss_valid_o(miss_valid),
+      .miss_o(miss),
+      .miss_ready_i(miss_ready),
+      .miss_rsp_i(miss_rsp),
+      .operation_o(operation),
+      .op_o(op),
       .sub_o(sub),
+      .el1_o(el1),
       .operand_o(operand),
-      .tlbi_known_i(tlbi_known),
-      .msr_known_i(msr_known),
+      .accesses_done_o(accesses_done),
+      .operation_done_i(operation_done),
+      .operation_undef_i(operation_undef),
+      .operation_taken_o(operation_taken),
+      .inv_i(inv_valid),
+      .old_o(accesses_old),
       .mem_valid_o(data_valid_o),
       .mem_req_o(data_req_o),
       .mem_ready_i(data_ready_i),
-      .mem_rsp_i(data_rsp_i)
+      .mem_rsp_i(data_rsp_i),
+      .events_o(access_events)
   );
 
-  // ---- observation ----------------------------------------------------------------------------
+  // ---- operations and invalidation ------------------------------------------------------------
 
-  core_obs_t obs_q;
-  assign obs_o = obs_q;
+  logic inv_local, dvm_inv_valid, dvm_inv_ready, send_valid, send_sync, send_ready, sync_done, clear;
+  logic sync_waits;
+  invalidate_t dvm_inv, send_inv;
+  logic [7:0] send_tag, inv_source, inv_tag;
+  assign clear = !accesses_old && !walks_pending;
 
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      obs_q <= '0;
-    end else begin
-      obs_q.walk_valid <= obs_valid;
-      if (obs_valid) begin
-        obs_q.walk_kind  <= obs_kind;
-        obs_q.walk_instr <= obs_req.access == ACCESS_EXEC;
-        obs_q.walk_level <= obs_level;
-        obs_q.walk_fault <= obs_kind == WALK_END && walk_rsp.fault;
-        obs_q.walk_fsc   <= walk_rsp.fsc;
-        obs_q.walk_id    <= obs_req.id;
-        obs_q.walk_va    <= obs_req.va;
-        obs_q.walk_addr  <= 64'(obs_addr);
-        obs_q.walk_value <= obs_value;
-      end
-      obs_q.tlb_valid <= fill || tlbi;
-      if (fill || tlbi) begin
-        obs_q.tlb_kind   <= fill ? TLB_FILL : TLB_INVALIDATE;
-        obs_q.tlb_instr  <= fill && fill_instr;
-        obs_q.tlb_level  <= walk_rsp.leaf.level;
-        obs_q.tlb_global <= fill && walk_rsp.is_global;
-        obs_q.tlb_index  <= fill_instr ? itlb_victim : dtlb_victim;
-        obs_q.tlb_count  <= itlb_removed + dtlb_removed;
-        obs_q.tlb_asid   <= fill ? fill_key.asid : inv.asid;
-        obs_q.tlb_va     <= {{16{fill ? fill_key.upper : inv.upper}},
-                             fill ? fill_key.vpn : inv.vpn, 12'd0};
-        obs_q.tlb_pa     <= {16'd0, walk_rsp.leaf.oa, 12'd0};
-        obs_q.tlb_mask   <= {16'd0, fill_mask.vpn, 12'd0};
-      end
-    end
-  end
+  operation_unit u_operation_unit (
+      .clk_i,
+      .rst_ni,
+      .asid8_i(asid8),
+      .operation_i(operation),
+      .op_i(op),
+      .sub_i(sub),
+      .el1_i(el1),
+      .operand_i(operand),
+      .accesses_done_i(accesses_done),
+      .done_o(operation_done),
+      .undef_o(operation_undef),
+      .msr_known_i(msr_known),
+      .msr_o(msr),
+      .quiesce_o(quiesce),
+      .walks_idle_i(walks_idle),
+      .clear_i(clear),
+      .inv_valid_o(inv_valid),
+      .inv_o(inv),
+      .inv_local_o(inv_local),
+      .inv_ready_i(inv_ready),
+      .dvm_inv_valid_i(dvm_inv_valid),
+      .dvm_inv_i(dvm_inv),
+      .dvm_inv_ready_o(dvm_inv_ready),
+      .send_valid_o(send_valid),
+      .send_sync_o(send_sync),
+      .send_inv_o(send_inv),
+      .send_ready_i(send_ready),
+      .sync_done_i(sync_done)
+  );
+
+  dvm_port u_dvm_port (
+      .clk_i,
+      .rst_ni,
+      .core_i,
+      .go_i(go_i[DELAY_DVM]),
+      .send_valid_i(send_valid),
+      .send_sync_i(send_sync),
+      .send_inv_i(send_inv),
+      .send_ready_o(send_ready),
+      .send_tag_o(send_tag),
+      .sync_done_o(sync_done),
+      .out_valid_o(dvm_valid_o),
+      .out_o(dvm_o),
+      .out_ready_i(dvm_ready_i),
+      .out_done_i(dvm_done_i),
+      .in_valid_i(dvm_valid_i),
+      .in_i(dvm_i),
+      .in_ready_o(dvm_ready_o),
+      .answer_o(dvm_answer_o),
+      .answer_to_o(dvm_answer_to_o),
+      .inv_valid_o(dvm_inv_valid),
+      .inv_source_o(inv_source),
+      .inv_tag_o(inv_tag),
+      .inv_o(dvm_inv),
+      .inv_ready_i(dvm_inv_ready),
+      .clear_i(clear),
+      .waiting_o(sync_waits)
+  );
+
+  // ---- observation and counters ---------------------------------------------------------------
+
+  mmu_view #(
+      .Nodes(Nodes)
+  ) u_view (
+      .clk_i,
+      .rst_ni,
+      .core_i,
+      .node_i,
+      .asid_i(asid),
+      .walk_i(walk),
+      .miss_rsp_i(miss_rsp),
+      .miss_rsp_req_i(miss_rsp_req),
+      .l1_fill_i(fill),
+      .l1_key_i(fill_key),
+      .l1_mask_i(fill_mask),
+      .l1_index_i(fill_instr ? itlb_victim : dtlb_victim),
+      .l1_removed_i(itlb_removed + dtlb_removed),
+      .l2_filled_i(l2_filled),
+      .l2_fill_i(l2_fill),
+      .l2_span_i(l2_span),
+      .l2_index_i(l2_index),
+      .l2_count_i(l2_count),
+      .l2_lookup_i(l2_lookup),
+      .l2_access_i(l2_access),
+      .prefetched_hit_i(prefetched_hit),
+      .joined_i(joined),
+      .inv_valid_i(inv_valid),
+      .inv_local_i(inv_local),
+      .inv_source_i(inv_source),
+      .inv_tag_i(inv_tag),
+      .wc_removed_i(wc_removed),
+      .l2_inv_done_i(l2_inv_done),
+      .l2_inv_count_i(l2_inv_count),
+      .inv_sent_i(send_valid && send_ready && !send_sync),
+      .sync_sent_i(send_valid && send_ready && send_sync),
+      .sent_tag_i(send_tag),
+      .sync_done_i(sync_done),
+      .sync_answered_i(dvm_answer_o),
+      .sync_answered_to_i(dvm_answer_to_o),
+      .sync_waits_i(sync_waits),
+      .access_i(access_events),
+      .ttbr_write_i(msr && sub <= REG_TTBR1),
+      .rsp_i(rsp_o),
+      .data_sent_i(data_valid_o && data_ready_i),
+      .data_req_i(data_req_o),
+      .walk_sent_i(walk_valid_o && walk_ready_i),
+      .walk_req_i(walk_req_o),
+      .mem_error_i((data_rsp_i.valid && data_rsp_i.error) || (walk_rsp_i.valid && walk_rsp_i.error)),
+      .obs_o,
+      .pmu_index_i,
+      .pmu_value_o
+  );
 
   logic unused;
-  assign unused = ^{1'b0, strap_i, walk_busy, obs_req};
+  assign unused = ^{1'b0, operation_taken, strap_i, go_i};
 
 endmodule

@@ -1,6 +1,6 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //
-// Requests and responses between a core's ports and the home agent of memory.
+// Requests and responses between a core's ports and the home agents of memory.
 //
 // Request: valid/ready; the payload is stable while valid and not ready. Response: one cycle of
 // valid, matched by tag, always accepted.
@@ -30,5 +30,12 @@ package bus_pkg;
     logic [TAG_BITS-1:0]  tag;
     logic [63:0]          data;
   } mem_rsp_t;
+
+  // The node that is home to an address: pages of 4 KiB are dealt out in turn.
+  /* verilator lint_off UNUSEDSIGNAL */
+  function automatic logic [2:0] home_of(logic [35:0] page, int unsigned nodes);
+    return page[2:0] & 3'(nodes - 1);
+  endfunction
+  /* verilator lint_on UNUSEDSIGNAL */
 
 endpackage

@@ -236,6 +236,7 @@ package vmsa_pkg;
     logic       uxn;
     logic       pxn;
     logic       clean;     // writable, but the dirty state is not yet set (HAF-12)
+    logic       is_run;    // made from a contiguous run
     level_t     level;
   } leaf_t;
 
@@ -304,6 +305,7 @@ package vmsa_pkg;
   parameter fsc_t FSC_EXTERNAL = 6'h10;
   parameter fsc_t FSC_EXTERNAL_WALK = 6'h14;
   parameter fsc_t FSC_ALIGNMENT = 6'h21;
+  parameter fsc_t FSC_TLB_CONFLICT = 6'h30;
 
   function automatic fsc_t fsc_at(fsc_t kind, level_t level);
     return kind | {4'd0, level};

@@ -5,8 +5,9 @@
 // Latency: a lookup answers in the cycle it is presented (combinational); a fill or an invalidation
 // shows from the next cycle. The user never fills and invalidates in one cycle.
 // A fill first removes every entry that overlaps it in the same context, so that at most one entry
-// matches any access (TLB-11, TLB-27): conflicts cannot arise. Victim: an overlapped entry, else a
-// free one, else round robin.
+// matches any access (TLB-11, TLB-27). With `conflicts_i` it removes only one of the same span;
+// then a lookup may match two entries, and says so (TLB-10). Victim: an entry that the fill removes,
+// else a free one, else round robin.
 module l1_tlb
   import tlb_pkg::*;
   import vmsa_pkg::*;
@@ -17,10 +18,12 @@ module l1_tlb
     input logic rst_ni,
 
     input logic [7:0] entries_in_use_i,
+    input logic       conflicts_i,
 
     input  logic  lookup_valid_i,
     input  key_t  lookup_key_i,
     output logic  hit_o,
+    output logic  conflict_o,  // more than one entry matches
     output leaf_t leaf_o,
     output vpn_t  span_o,  // mask of the VPN bits that the entry translates
 
@@ -50,10 +53,12 @@ module l1_tlb
 
   always_comb begin
     hit_o = 1'b0;
+    conflict_o = 1'b0;
     hit_index = '0;
     if (lookup_valid_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
         if ((lookup_key_i & mask_q[i]) == key_q[i]) begin
+          conflict_o |= hit_o;
           hit_o = 1'b1;
           hit_index = index_t'(i);
         end
@@ -77,7 +82,8 @@ module l1_tlb
         if (!key_q[i].live && 8'(i) < entries_in_use_i) victim = index_t'(i);
       end
       for (int unsigned i = 0; i < Entries; i++) begin
-        if (key_q[i].live && ((fill_key_i ^ key_q[i]) & fill_mask_i & mask_q[i]) == '0) begin
+        if (key_q[i].live && ((fill_key_i ^ key_q[i]) & fill_mask_i & mask_q[i]) == '0 &&
+            (!conflicts_i || mask_q[i].vpn == fill_mask_i.vpn)) begin
           remove[i] = 1'b1;
           victim = index_t'(i);
         end
@@ -85,13 +91,7 @@ module l1_tlb
     end
     if (inv_valid_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        // A global entry has its ASID masked out: it leaves with any VA form, and may stay for
-        // ASIDE1 (TLBI-02, TLBI-03).
-        remove[i] = key_q[i].live && (inv_i.every || (inv_i.by_va ?
-            key_q[i].upper == inv_i.upper &&
-            ((key_q[i].vpn ^ inv_i.vpn) & mask_q[i].vpn) == '0 &&
-            (inv_i.any_asid || mask_q[i].asid == '0 || key_q[i].asid == inv_i.asid) :
-            mask_q[i].asid != '0 && key_q[i].asid == inv_i.asid));
+        remove[i] = names(inv_i, key_q[i], mask_q[i]);
       end
     end
   end

@@ -18,6 +18,7 @@ module leaf_decode
     input logic        ha_i,
     input logic        hd_i,
     input logic        contiguous_i,  // strap: the contiguous hint is used
+    input logic        has_nt_i,      // FEAT_BBM: the nT bit of a block counts
     input logic        wxn_i,
     input logic        epan_i,
 
@@ -66,6 +67,7 @@ module leaf_decode
     leaf.uxn   = desc_i[DESC_UXN] || limits_i.uxn;
     leaf.pxn   = desc_i[DESC_PXN] || limits_i.pxn;
     leaf.clean = dbm && desc_i[DESC_AP2];
+    leaf.is_run = is_run && run_lsb != lsb;
     leaf.level = level_i;
   end
 
@@ -83,7 +85,7 @@ module leaf_decode
       fsc: '0,
       wnr: access_i == ACCESS_WRITE,
       // BBM-05: a block marked nT is used once and not kept.
-      cacheable: !(desc_i[DESC_NT] && level_i != 2'd3),
+      cacheable: !(has_nt_i && desc_i[DESC_NT] && level_i != 2'd3),
       is_global: !desc_i[DESC_NG],
       span: ~(is_run ? vpn_t'(ones_below(run_lsb) >> 12) : vpn_t'(ones_below(lsb) >> 12)),
       leaf: leaf
