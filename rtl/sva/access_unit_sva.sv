@@ -8,21 +8,23 @@ module access_unit_sva
 (
     input logic clk_i,
     input logic rst_ni,
+    input logic ets0_i,
     input core_req_t req_i,
     input logic req_ready_o,
     input core_rsp_t rsp_o,
     input core_req_t a_q,
     input core_req_t b_q,
-    input logic [2:0] state_q,  // 0 is EMPTY, 5 is RESPOND
+    input logic [2:0] state_q,  // 0 is EMPTY, 6 is RESPOND
+    input logic advance,
+    input logic queue_empty,
     input logic push,
     input logic push_ready,
     input logic respond,
     input logic rsp_fault,
     input logic port_empty,
-    input logic unsent,
     input logic early_q,
     input fsc_t fsc_q,
-    input logic walk_start_o,
+    input logic b_simple_q,
     input logic b_bypass_q,
     input logic writes,
     input leaf_t b_leaf_q
@@ -30,16 +32,19 @@ module access_unit_sva
 
   // Requests taken less responses given.
   logic [7:0] open_q;
+  logic took;
+  assign took = req_i.valid && req_ready_o;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) open_q <= '0;
-    else open_q <= open_q + 8'(req_i.valid && req_ready_o) - 8'(rsp_o.valid);
+    else open_q <= open_q + 8'(took) - 8'(rsp_o.valid);
   end
 
   assert property (@(posedge clk_i) disable iff (!rst_ni) rsp_o.valid |-> open_q != '0)
   else sva_pkg::sva_fired("MEM-22", "a response without a request");
 
   assert property (@(posedge clk_i) disable iff (!rst_ni)
-                   state_q == '0 && !a_q.valid && port_empty && !rsp_o.valid |-> open_q == '0)
+                   state_q == '0 && !a_q.valid && queue_empty && port_empty && !rsp_o.valid |->
+                   open_q == '0)
   else sva_pkg::sva_fired("MEM-22", "nothing is left to do, and a request has had no response");
 
   // A request waits unchanged until it is taken.
@@ -49,7 +54,7 @@ module access_unit_sva
 
   // A DSB ends when everything before it has.
   assert property (@(posedge clk_i) disable iff (!rst_ni)
-                   respond && b_q.op == OP_DSB |-> port_empty)
+                   respond && b_q.op == OP_DSB |-> port_empty && queue_empty)
   else sva_pkg::sva_fired("ORD-23", "a DSB completed with accesses in flight");
 
   assert property (@(posedge clk_i) disable iff (!rst_ni)
@@ -61,14 +66,17 @@ module access_unit_sva
                    push && push_ready && writes |-> b_bypass_q || !b_leaf_q.clean)
   else sva_pkg::sva_fired("HAF-12", "a write used a writable-clean translation");
 
+  // A store waits for the translations of all older accesses.
+  assert property (@(posedge clk_i) disable iff (!rst_ni)
+                   advance && a_q.op inside {OP_STORE, OP_CAS, OP_TLBI, OP_DSB, OP_ISB, OP_MSR} |->
+                   queue_empty)
+  else sva_pkg::sva_fired("ORD-05", "an access that may not pass older ones passed one that waits for its translation");
+
   // A fault rests on descriptors read after every earlier access was performed.
   assert property (@(posedge clk_i) disable iff (!rst_ni)
-                   respond && rsp_fault && state_q == 3'd5 && fsc_q != FSC_EXTERNAL |-> !early_q)
+                   respond && rsp_fault && state_q == 3'd6 && !b_simple_q && fsc_q != FSC_EXTERNAL &&
+                   !ets0_i |-> !early_q)
   else sva_pkg::sva_fired("WALK-27", "a fault of a walk that began with accesses in flight");
-
-  // Earlier accesses have reached the coherence point before a walk reads.
-  assert property (@(posedge clk_i) disable iff (!rst_ni) walk_start_o |-> !unsent)
-  else sva_pkg::sva_fired("WALK-27", "a walk started before earlier accesses reached memory");
 
 endmodule
 /* verilator lint_on UNUSEDSIGNAL */

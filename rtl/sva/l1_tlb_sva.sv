@@ -10,6 +10,7 @@ module l1_tlb_sva
     input logic clk_i,
     input logic rst_ni,
     input logic [7:0] entries_in_use_i,
+    input logic conflicts_i,
     input logic fill_valid_i,
     input key_t fill_key_i,
     input key_t fill_mask_i,
@@ -49,22 +50,13 @@ module l1_tlb_sva
     survivor = 1'b0;
     if (invalidated_q) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        if (key_q[i].live) begin
-          if (inv_q.every) survivor = 1'b1;
-          else if (!inv_q.by_va) begin
-            if (&mask_q[i].asid && key_q[i].asid == inv_q.asid) survivor = 1'b1;
-          end else if (key_q[i].upper == inv_q.upper &&
-                       (inv_q.vpn & mask_q[i].vpn) == key_q[i].vpn &&
-                       (inv_q.any_asid || mask_q[i].asid == '0 || key_q[i].asid == inv_q.asid)) begin
-            survivor = 1'b1;
-          end
-        end
+        if (names(inv_q, key_q[i], mask_q[i])) survivor = 1'b1;
       end
     end
   end
 
   // At most one entry matches an access.
-  assert property (@(posedge clk_i) disable iff (!rst_ni) filled_q |-> !overlap)
+  assert property (@(posedge clk_i) disable iff (!rst_ni) filled_q && !conflicts_i |-> !overlap)
   else sva_pkg::sva_fired("TLB-11", "two live entries of one TLB overlap after a fill");
 
   // A victim is an entry that the straps put in use.
