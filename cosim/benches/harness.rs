@@ -17,7 +17,10 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use rand::Rng;
 use vmsa::{Descriptor, El, Granule, SysReg, Tcr, VaRange};
 
-const CONFIG: &str = "base";
+/// Configurations measured, from one core to all that are built.
+const CONFIGS: [&str; 4] = ["1x1", "2x1", "2x2", "4x2"];
+/// Tasks that share a core.
+const TASKS: u64 = 4;
 const PAGES: u64 = 256;
 const HOT_PAGES: u64 = 32;
 const TABLES: u64 = 0x10_0000;
@@ -33,9 +36,9 @@ enum Load {
     Dense,
 }
 
-fn config() -> SimConfig {
+fn config(name: &str) -> SimConfig {
     SimConfig {
-        config: CONFIG.to_owned(),
+        config: name.to_owned(),
         ..SimConfig::default()
     }
 }
@@ -77,9 +80,12 @@ async fn boot(core: &CoreHandle) {
     core.access(CoreRequest::isb()).await;
 }
 
-async fn work(handle: SimHandle, task: u64, load: Load, rounds: u64) {
-    let Some(core) = handle.core(0) else { return };
-    let mut rng = handle.seed().child("bench").indexed(task).rng();
+async fn work(handle: SimHandle, core: usize, task: u64, load: Load, rounds: u64) {
+    let stream = core as u64 * TASKS + task;
+    let Some(core) = handle.core(core) else {
+        return;
+    };
+    let mut rng = handle.seed().child("bench").indexed(stream).rng();
     for round in 0..rounds {
         let page = match rng.random_range(0..32) {
             0 => rng.random_range(0..PAGES),
@@ -106,22 +112,30 @@ fn prepare(mut simulation: Simulation, load: Load) -> Simulation {
         Load::Mixed => 300,
         Load::Dense => 2500,
     };
-    simulation.spawn(async move {
-        let Some(core) = handle.core(0) else { return };
-        boot(&core).await;
-        let tasks: Vec<_> = (0..4)
-            .map(|task| handle.spawn(work(handle.clone(), task, load, rounds)))
-            .collect();
-        for task in tasks {
-            task.await;
-        }
-    });
+    for index in 0..handle.cores() {
+        let handle = handle.clone();
+        simulation.spawn(async move {
+            let Some(core) = handle.core(index) else {
+                return;
+            };
+            boot(&core).await;
+            let tasks: Vec<_> = (0..TASKS)
+                .map(|task| handle.spawn(work(handle.clone(), index, task, load, rounds)))
+                .collect();
+            for task in tasks {
+                task.await;
+            }
+        });
+    }
     simulation
 }
 
-fn open(checks: bool, load: Load) -> Simulation {
-    let mut simulation =
-        Simulation::new(SimConfig { checks, ..config() }).expect("the configuration is built in");
+fn open(name: &str, checks: bool, load: Load) -> Simulation {
+    let mut simulation = Simulation::new(SimConfig {
+        checks,
+        ..config(name)
+    })
+    .expect("the configuration is built in");
     if checks {
         check::attach(&mut simulation, Straps::default());
     }
@@ -139,39 +153,45 @@ fn run(simulation: &mut Simulation) -> u64 {
     simulation.now()
 }
 
-fn open_socket(assertions: bool) -> Socket {
+fn open_socket(name: &str, assertions: bool) -> Socket {
     let mut socket =
-        dut::open(CONFIG, &Straps::default(), None, 1).expect("the configuration is built in");
+        dut::open(name, &Straps::default(), None, 1).expect("the configuration is built in");
     socket.set_assertions(assertions);
     socket
 }
 
 fn harness(criterion: &mut Criterion) {
+    for name in CONFIGS {
+        measure(criterion, name);
+    }
+}
+
+fn measure(criterion: &mut Criterion, hardware: &str) {
     for (name, load) in [("mixed", Load::Mixed), ("dense", Load::Dense)] {
-        let socket = Rc::new(RefCell::new(open_socket(false)));
+        let socket = Rc::new(RefCell::new(open_socket(hardware, false)));
         socket.borrow_mut().start_recording();
         let simulation = Simulation::with_dut(
             Box::new(Rc::clone(&socket)),
             SimConfig {
                 checks: false,
                 memory: MemoryTiming::default(),
-                ..config()
+                ..config(hardware)
             },
         );
         let mut simulation = prepare(simulation.expect("the socket of this build"), load);
         let cycles = run(&mut simulation);
-        println!("{name}: {:?}", simulation.figures());
+        println!("{hardware} {name}: {:?}", simulation.figures());
         let recording = socket
             .borrow_mut()
             .take_recording()
             .expect("it was started");
 
-        let mut group = criterion.benchmark_group(format!("{CONFIG}-{name}"));
+        let mut group = criterion.benchmark_group(format!("{hardware}-{name}"));
         group.throughput(Throughput::Elements(cycles));
         for (name, assertions) in [("bare", false), ("bare-assertions", true)] {
             group.bench_function(name, |bencher| {
                 bencher.iter_batched(
-                    || open_socket(assertions),
+                    || open_socket(hardware, assertions),
                     |mut socket| {
                         assert_eq!(socket.bare_loop(&recording), cycles);
                         socket
@@ -183,7 +203,7 @@ fn harness(criterion: &mut Criterion) {
         for (name, checks) in [("harness", false), ("harness-checks", true)] {
             group.bench_function(name, |bencher| {
                 bencher.iter_batched(
-                    || open(checks, load),
+                    || open(hardware, checks, load),
                     |mut simulation| {
                         assert_eq!(run(&mut simulation), cycles);
                         simulation

@@ -59,19 +59,20 @@ fn model(criterion: &mut Criterion) {
         judge.issue(
             0,
             0,
+            0,
             Operation::Msr(register, scene.registers.get(register)),
         );
-        judge.complete(1, 0);
+        judge.complete(0, 1, 0);
     }
-    judge.issue(2, 0, Operation::Isb);
-    judge.complete(3, 0);
+    judge.issue(0, 2, 0, Operation::Isb);
+    judge.complete(0, 3, 0);
     let mut cycle = 3;
     group.bench_function("judge", |bencher| {
         bencher.iter(|| {
             for (access, outcome) in &accesses {
                 cycle += 2;
-                judge.issue(cycle, 1, Operation::Access(*access));
-                let verdict = judge.judge(machine.memory(), cycle + 1, 1, *outcome);
+                judge.issue(0, cycle, 1, Operation::Access(*access));
+                let verdict = judge.judge(0, machine.memory(), cycle + 1, 1, *outcome);
                 assert!(matches!(verdict, Some(Ok(_))));
             }
         });

@@ -175,11 +175,15 @@ impl Compiler {
         let mut build = cxx_build::bridge("src/ffi.rs");
         self.configure(&mut build);
         for model in models {
-            list.push_str(&format!("MMU_COSIM_CONFIG({})\n", model.name));
+            list.push_str(&format!(
+                "MMU_COSIM_CONFIG(\"{}\", {})\n",
+                model.name, model.symbol
+            ));
             let text = format!(
-                "#include \"{class}.h\"\n#include \"verilated_socket.h\"\n                 MMU_COSIM_DEFINE_CONFIG({name}, {class}, \"{fingerprint}\")\n",
+                "#include \"{class}.h\"\n#include \"verilated_socket.h\"\n                 MMU_COSIM_DEFINE_CONFIG(\"{name}\", {symbol}, {class}, \"{fingerprint}\")\n",
                 class = model.class,
                 name = model.name,
+                symbol = model.symbol,
                 fingerprint = model.fingerprint
             );
             let file = generated.join(format!("config_{}.cpp", model.name));

@@ -42,8 +42,11 @@ fn build() -> Result<(), BuildError> {
     plant::write_table(&plants, &out_dir)?;
 
     let compiler = compile::Compiler::find(&out_dir, &crate_dir);
+    let chosen = choose()?;
+    let names: Vec<&str> = chosen.iter().map(|config| config.name).collect();
+    write_if_changed(&out_dir.join("built.rs"), &format!("&{names:?}"))?;
     let mut models = Vec::new();
-    for config in configs::CONFIGS {
+    for config in chosen {
         let sources = if config.planted {
             plant::copy_with_plants(&rtl, &plants, &out_dir.join("rtl_planted"))?
         } else {
@@ -58,6 +61,35 @@ fn build() -> Result<(), BuildError> {
     compiler.bridge(&models, &verilator)?;
     compiler.link(&models, &verilator);
     Ok(())
+}
+
+/// Names, separated by commas, of the configurations to build; all if unset.
+const CONFIGS_VARIABLE: &str = "MMU_COSIM_CONFIGS";
+
+/// The configurations to build: a smaller choice makes work on the RTL faster.
+fn choose() -> Result<Vec<&'static configs::ConfigInfo>, BuildError> {
+    println!("cargo::rerun-if-env-changed={CONFIGS_VARIABLE}");
+    let Ok(asked) = std::env::var(CONFIGS_VARIABLE) else {
+        return Ok(configs::CONFIGS.iter().collect());
+    };
+    let find = |name: &str| {
+        configs::CONFIGS
+            .iter()
+            .find(|config| config.name == name)
+            .ok_or_else(|| {
+                let known: Vec<&str> = configs::CONFIGS.iter().map(|config| config.name).collect();
+                format!(
+                    "{CONFIGS_VARIABLE} names {name:?}, which is no configuration: choose from {}",
+                    known.join(", ")
+                )
+            })
+    };
+    asked
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(find)
+        .collect()
 }
 
 /// Reads a directory that cargo hands to every build script.

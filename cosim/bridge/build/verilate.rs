@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 pub struct Model {
     pub name: &'static str,
+    /// The name as part of a C++ identifier: a configuration may begin with a digit.
+    pub symbol: String,
     pub class: String,
     /// Folder below OUT_DIR, relative to it, that holds the generated C++.
     pub dir: PathBuf,
@@ -23,7 +25,8 @@ pub struct Model {
 }
 
 /// Flags of every configuration. Warnings are errors. Tracing and saving cost nothing until used.
-/// Unset and unknown bits are random (a seed decides), so that a missing reset shows.
+/// Unset and unknown bits are random (a seed decides), so that a missing reset shows. Output is split,
+/// so that the files of one model compile in parallel.
 const FLAGS: &[&str] = &[
     "--cc",
     "-O3",
@@ -35,11 +38,13 @@ const FLAGS: &[&str] = &[
     "--trace-max-array",
     "128",
     "--trace-max-width",
-    "1024",
+    "12288",
     "--x-assign",
     "unique",
     "--x-initial",
     "unique",
+    "--output-split",
+    "20000",
     "--timescale-override",
     "1ns/1ns",
     "--top-module",
@@ -52,7 +57,8 @@ pub fn verilate(
     verilator: &Verilator,
     out_dir: &Path,
 ) -> Result<Model, BuildError> {
-    let class = format!("V{}", config.name);
+    let symbol = format!("socket_{}", config.name);
+    let class = format!("V{symbol}");
     let mut arguments: Vec<String> = FLAGS.iter().map(|s| (*s).to_owned()).collect();
     arguments.extend(["--prefix".to_owned(), class.clone()]);
     if config.planted {
@@ -78,6 +84,7 @@ pub fn verilate(
     });
     let model = Model {
         name: config.name,
+        symbol,
         class,
         dir: PathBuf::from(config.name),
         fingerprint: fingerprint.text(),

@@ -8,8 +8,8 @@
 
 namespace mmu_cosim {
 
-#define MMU_COSIM_CONFIG(name) \
-    std::unique_ptr<SocketModel> open_##name(uint64_t straps, uint32_t plant, uint64_t seed);
+#define MMU_COSIM_CONFIG(name, symbol) \
+    std::unique_ptr<SocketModel> open_##symbol(uint64_t straps, uint32_t plant, uint64_t seed);
 #include "configs.inc"
 #undef MMU_COSIM_CONFIG
 
@@ -27,8 +27,8 @@ std::mutex& construction_mutex() {
 
 std::unique_ptr<SocketModel> open_model(rust::Str config, uint64_t straps, uint32_t plant, uint64_t seed) {
     const std::string name{config.data(), config.size()};
-#define MMU_COSIM_CONFIG(known) \
-    if (name == #known) return open_##known(straps, plant, seed);
+#define MMU_COSIM_CONFIG(known, symbol) \
+    if (name == known) return open_##symbol(straps, plant, seed);
 #include "configs.inc"
 #undef MMU_COSIM_CONFIG
     throw std::runtime_error("no model is named " + name);
@@ -48,11 +48,16 @@ uint64_t model_info(const SocketModel& model, size_t word) {
 uint64_t model_step(SocketModel& model, rust::Slice<const CoreReq> core_req,
                     rust::Slice<const DramRsp> dram_rsp, rust::Slice<CoreRsp> core_rsp,
                     rust::Slice<CoreObs> core_obs, rust::Slice<DramReq> dram_req,
-                    rust::Slice<NodeObs> node_obs, uint32_t stop, uint64_t max_cycles) {
+                    rust::Slice<NodeObs> node_obs, bool stop_obs, uint64_t stop_ready,
+                    uint64_t max_cycles) {
     return model.step(Lanes{core_req.data()->w.data(), dram_rsp.data()->w.data(),
                             core_rsp.data()->w.data(), core_obs.data()->w.data(),
                             dram_req.data()->w.data(), node_obs.data()->w.data()},
-                      stop, max_cycles);
+                      Stop{stop_obs, stop_ready}, max_cycles);
+}
+
+uint64_t model_counter(SocketModel& model, size_t core, uint8_t index) {
+    return model.counter(core, index);
 }
 
 uint64_t model_replay(SocketModel& model, rust::Slice<const uint64_t> words) {

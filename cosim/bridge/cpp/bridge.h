@@ -33,7 +33,9 @@ bool model_fired(const SocketModel& model);
 uint64_t model_step(SocketModel& model, rust::Slice<const CoreReq> core_req,
                     rust::Slice<const DramRsp> dram_rsp, rust::Slice<CoreRsp> core_rsp,
                     rust::Slice<CoreObs> core_obs, rust::Slice<DramReq> dram_req,
-                    rust::Slice<NodeObs> node_obs, uint32_t stop, uint64_t max_cycles);
+                    rust::Slice<NodeObs> node_obs, bool stop_obs, uint64_t stop_ready,
+                    uint64_t max_cycles);
+uint64_t model_counter(SocketModel& model, size_t core, uint8_t index);
 uint64_t model_replay(SocketModel& model, rust::Slice<const uint64_t> words);
 
 void model_assertions(SocketModel& model, bool on);

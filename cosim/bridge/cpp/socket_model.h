@@ -16,14 +16,16 @@ namespace mmu_cosim {
 // Words of each lane.
 constexpr size_t CORE_REQ_WORDS = 4;
 constexpr size_t CORE_RSP_WORDS = 4;
-constexpr size_t CORE_OBS_WORDS = 8;
+constexpr size_t CORE_OBS_WORDS = 24;
 constexpr size_t DRAM_REQ_WORDS = 3;
 constexpr size_t DRAM_RSP_WORDS = 2;
 constexpr size_t NODE_OBS_WORDS = 4;
 
 // What ends a step early besides responses, DRAM requests and reports.
-constexpr uint32_t STOP_OBS = 1;    // a valid observation lane
-constexpr uint32_t STOP_READY = 2;  // every core can take a request
+struct Stop {
+    bool obs;        // a valid observation lane
+    uint64_t ready;  // one of these cores can take a request, one bit a core
+};
 
 // One step of a recorded run: `cycles`, then every core_req lane, then every dram_rsp lane.
 constexpr size_t RECORD_HEADER_WORDS = 1;
@@ -44,7 +46,8 @@ class SocketModel {
     virtual size_t cores() const = 0;
     virtual size_t nodes() const = 0;
     virtual void info(uint64_t out[2]) const = 0;
-    virtual uint64_t step(const Lanes& lanes, uint32_t stop, uint64_t max_cycles) = 0;
+    virtual uint64_t step(const Lanes& lanes, const Stop& stop, uint64_t max_cycles) = 0;
+    virtual uint64_t counter(size_t core, uint8_t index) = 0;
     virtual uint64_t replay(const uint64_t* words, size_t count) = 0;
     virtual void assertions(bool on) = 0;
     virtual bool open_trace(const char* path) = 0;

@@ -46,6 +46,9 @@ class VerilatedSocket final : public SocketModel {
     static_assert(sizeof(decltype(Top::node_obs_o)) == NODES * NODE_OBS_WORDS * 8, "node_obs_o");
     static_assert(sizeof(decltype(Top::strap_i)) == 8, "strap_i");
     static_assert(sizeof(decltype(Top::info_o)) == 16, "info_o");
+    static_assert(sizeof(decltype(Top::pmu_index_i)) == 1, "pmu_index_i");
+    static_assert(sizeof(decltype(Top::pmu_value_o)) == CORES * 8, "pmu_value_o");
+    static_assert(CORES <= 64, "Stop::ready holds one bit a core");
 
   public:
     VerilatedSocket(uint64_t straps, uint32_t plant, uint64_t seed, const char* fingerprint)
@@ -73,7 +76,7 @@ class VerilatedSocket final : public SocketModel {
     size_t nodes() const override { return NODES; }
     void info(uint64_t out[2]) const override { std::memcpy(out, &top_->info_o, 16); }
 
-    uint64_t step(const Lanes& lanes, uint32_t stop, uint64_t max_cycles) override {
+    uint64_t step(const Lanes& lanes, const Stop& stop, uint64_t max_cycles) override {
         const Reporting reporting{reports};
         Verilated::threadContextp(context_.get());
         drive(lanes.core_req, lanes.dram_rsp);
@@ -98,6 +101,24 @@ class VerilatedSocket final : public SocketModel {
         std::memcpy(lanes.dram_req, &top_->dram_req_o, sizeof(top_->dram_req_o));
         std::memcpy(lanes.node_obs, &top_->node_obs_o, sizeof(top_->node_obs_o));
         return ran;
+    }
+
+    // The value follows the index within the cycle. The index rests at 0 again before anything else is
+    // evaluated or dumped.
+    uint64_t counter(size_t core, uint8_t index) override {
+        const Reporting reporting{reports};
+        Verilated::threadContextp(context_.get());
+        if (dead_) return 0;
+        uint64_t value = 0;
+        try {
+            top_->pmu_index_i = index;
+            top_->eval();
+            value = word(top_->pmu_value_o, 1, core, 0);
+        } catch (const ModelDied& died) {
+            die(died);
+        }
+        top_->pmu_index_i = 0;
+        return value;
     }
 
     uint64_t replay(const uint64_t* words, size_t count) override {
@@ -186,6 +207,7 @@ class VerilatedSocket final : public SocketModel {
         top_->clk_i = 0;
         top_->rst_ni = 0;
         top_->strap_i = straps;
+        top_->pmu_index_i = 0;
         driven_ = true;
         release();
         for (int i = 0; i < RESET_CYCLES; ++i) {
@@ -236,23 +258,20 @@ class VerilatedSocket final : public SocketModel {
         return out;
     }
 
-    bool stopped(uint32_t stop) const {
+    bool stopped(const Stop& stop) const {
         uint64_t valid = reports.pending();
-        uint64_t ready = ~uint64_t{0};
+        uint64_t ready = 0;
         for (size_t c = 0; c < CORES; ++c) {
             const uint64_t rsp = word(top_->core_rsp_o, CORE_RSP_WORDS, c, 0);
             valid |= rsp;
-            ready &= rsp;
-            if (stop & STOP_OBS) {
-                valid |= word(top_->core_obs_o, CORE_OBS_WORDS, c, 0);  // walk
-                valid |= word(top_->core_obs_o, CORE_OBS_WORDS, c, 4);  // TLB
-            }
+            ready |= (rsp >> 63) << c;
+            if (stop.obs) valid |= word(top_->core_obs_o, CORE_OBS_WORDS, c, 0);
         }
         for (size_t n = 0; n < NODES; ++n) {
             valid |= word(top_->dram_req_o, DRAM_REQ_WORDS, n, 0);
-            if (stop & STOP_OBS) valid |= word(top_->node_obs_o, NODE_OBS_WORDS, n, 0);
+            if (stop.obs) valid |= word(top_->node_obs_o, NODE_OBS_WORDS, n, 0);
         }
-        return (valid & 1) || ((stop & STOP_READY) && (ready >> 63));
+        return (valid & 1) || (ready & stop.ready);
     }
 
     // After a fatal error the state means nothing: the error is reported and time only passes.
@@ -273,11 +292,11 @@ class VerilatedSocket final : public SocketModel {
 }  // namespace mmu_cosim
 
 // Defines the factory of one configuration.
-#define MMU_COSIM_DEFINE_CONFIG(name, Top, fingerprint)                                           \
+#define MMU_COSIM_DEFINE_CONFIG(name, symbol, Top, fingerprint)                                   \
     namespace mmu_cosim {                                                                         \
-    std::unique_ptr<SocketModel> open_##name(uint64_t straps, uint32_t plant, uint64_t seed) {    \
+    std::unique_ptr<SocketModel> open_##symbol(uint64_t straps, uint32_t plant, uint64_t seed) {  \
         return std::unique_ptr<SocketModel>(                                                      \
-            new VerilatedSocket<Top>(straps, plant, seed, #name " " fingerprint));                \
+            new VerilatedSocket<Top>(straps, plant, seed, name " " fingerprint));                 \
     }                                                                                             \
     }
 

@@ -3,6 +3,9 @@
 //!
 //! The build script verilates one model for each row; `Socket::open` chooses one by name at run time.
 
+/// SystemVerilog parameters of the top module: names and values.
+pub type Parameters = [(&'static str, u64); 8];
+
 /// One configuration of the hardware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfigInfo {
@@ -11,44 +14,71 @@ pub struct ConfigInfo {
     /// What the configuration is for, in one line.
     pub purpose: &'static str,
     /// SystemVerilog parameters of the top module, as verilated.
-    pub parameters: &'static [(&'static str, u64)],
+    pub parameters: Parameters,
     /// Whether the model is built from a copy of the RTL with faults planted in it.
     pub planted: bool,
 }
 
-/// Every configuration in the binary, in the order in which they are listed to users.
+/// Entries and ways of a small core: every replacement case is met early.
+const fn small(cores_per_node: u64, nodes: u64) -> Parameters {
+    parameters([cores_per_node, nodes, 2, 4, 3, 2, 4, 2])
+}
+
+/// Entries and ways of a shipping core.
+const fn full(cores_per_node: u64, nodes: u64) -> Parameters {
+    parameters([cores_per_node, nodes, 32, 48, 8, 5, 16, 4])
+}
+
+const fn parameters(values: [u64; 8]) -> Parameters {
+    [
+        ("CoresPerNode", values[0]),
+        ("Nodes", values[1]),
+        ("ItlbEntries", values[2]),
+        ("DtlbEntries", values[3]),
+        ("L2SetsLog2", values[4]),
+        ("L2Ways", values[5]),
+        ("WalkCacheEntries", values[6]),
+        ("Walkers", values[7]),
+    ]
+}
+
+/// Every configuration in the binary, in the order in which they are listed to users. Names tell the
+/// cores of a node and the nodes.
 pub const CONFIGS: &[ConfigInfo] = &[
     ConfigInfo {
         name: "tiny",
-        purpose: "TLBs of 2 and 4 entries, so that every replacement case is met early",
-        parameters: &[
-            ("Cores", 1),
-            ("Nodes", 1),
-            ("ItlbEntries", 2),
-            ("DtlbEntries", 4),
-        ],
+        purpose: "one core with TLBs of 2, 4 and 16 entries: every replacement case is met early",
+        parameters: small(1, 1),
         planted: false,
     },
     ConfigInfo {
-        name: "base",
-        purpose: "TLBs of 32 and 48 entries: the size of a shipping core",
-        parameters: &[
-            ("Cores", 1),
-            ("Nodes", 1),
-            ("ItlbEntries", 32),
-            ("DtlbEntries", 48),
-        ],
+        name: "1x1",
+        purpose: "one core with TLBs of 32, 48 and 1280 entries: the size of a shipping core",
+        parameters: full(1, 1),
+        planted: false,
+    },
+    ConfigInfo {
+        name: "2x1",
+        purpose: "two such cores on one memory node: invalidations between cores",
+        parameters: full(2, 1),
+        planted: false,
+    },
+    ConfigInfo {
+        name: "2x2",
+        purpose: "two such cores on each of two memory nodes: remote tables and data",
+        parameters: full(2, 2),
+        planted: false,
+    },
+    ConfigInfo {
+        name: "4x2",
+        purpose: "four such cores on each of two memory nodes: the largest built",
+        parameters: full(4, 2),
         planted: false,
     },
     ConfigInfo {
         name: "planted",
-        purpose: "tiny with selectable faults planted in the RTL, to show that the checks fire",
-        parameters: &[
-            ("Cores", 1),
-            ("Nodes", 1),
-            ("ItlbEntries", 2),
-            ("DtlbEntries", 4),
-        ],
+        purpose: "tiny on two nodes with selectable faults planted in the RTL, to show that the checks fire",
+        parameters: small(1, 2),
         planted: true,
     },
 ];

@@ -22,8 +22,8 @@ mod bridge {
     /// Events inside one core's MMU, the words of `core_obs_t`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct CoreObs {
-        /// The words, word 0 first; bit 0 of words 0 and 4 are `walk_valid` and `tlb_valid`.
-        w: [u64; 8],
+        /// The words, word 0 first; its bit 0 says that any of the others is valid.
+        w: [u64; 24],
     }
 
     /// A request of one node to its memory, the words of `dram_req_t`.
@@ -60,7 +60,7 @@ mod bridge {
 
     // SAFETY: every function below is a plain call that keeps no pointer beyond its return. They
     // are safe to call with any argument, except that `model_step` and `model_replay` rely on
-    // slice lengths, which `Socket` (the only caller) checks against `model_cores` and
+    // slice lengths and `model_counter` on a core number, which `Socket` (the only caller) checks against `model_cores` and
     // `model_nodes`. No function may be called for one model from two threads at a time; the
     // opaque type is neither Send nor Sync, so Rust rules that out. C++ exceptions are caught by
     // cxx in the one function that returns Result and inside the model in all others.
@@ -89,9 +89,11 @@ mod bridge {
             core_obs: &mut [CoreObs],
             dram_req: &mut [DramReq],
             node_obs: &mut [NodeObs],
-            stop: u32,
+            stop_obs: bool,
+            stop_ready: u64,
             max_cycles: u64,
         ) -> u64;
+        fn model_counter(model: Pin<&mut SocketModel>, core: usize, index: u8) -> u64;
         fn model_replay(model: Pin<&mut SocketModel>, words: &[u64]) -> u64;
         fn model_assertions(model: Pin<&mut SocketModel>, on: bool);
         fn model_take_report(model: Pin<&mut SocketModel>, out: &mut AssertionFired) -> bool;

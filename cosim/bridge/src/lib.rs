@@ -5,6 +5,8 @@
 //! this crate. All lanes are the plain words of `rtl/pkg/socket_pkg.sv`; their meaning is decoded
 //! elsewhere. This is the only crate with `unsafe` code, all of it in the file of the cxx bridge.
 
+use std::sync::LazyLock;
+
 mod configs;
 mod convert;
 mod error;
@@ -13,14 +15,23 @@ mod plants;
 mod recording;
 mod socket;
 
-pub use configs::ConfigInfo;
+pub use configs::{ConfigInfo, Parameters};
 pub use error::BridgeError;
 pub use ffi::{AssertionFired, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs};
 pub use plants::{PlantInfo, plants};
 pub use recording::Recording;
 pub use socket::{Socket, Stop, TraceFormat};
 
-/// Every configuration compiled into this binary.
+/// Every configuration compiled into this binary: all, unless `MMU_COSIM_CONFIGS` named some when it
+/// was built.
 pub fn configs() -> &'static [ConfigInfo] {
-    configs::CONFIGS
+    static BUILT: LazyLock<Vec<ConfigInfo>> = LazyLock::new(|| {
+        let built: &[&str] = include!(concat!(env!("OUT_DIR"), "/built.rs"));
+        configs::CONFIGS
+            .iter()
+            .filter(|config| built.contains(&config.name))
+            .copied()
+            .collect()
+    });
+    &BUILT
 }

@@ -13,26 +13,43 @@ use std::path::{Path, PathBuf};
 
 /// Magic and version of `rtl/pkg/socket_pkg.sv`, as the info port shows them.
 const ABI_MAGIC: u16 = 0x4d4d;
-const ABI_VERSION: u16 = 1;
+const ABI_VERSION: u16 = 2;
 
 /// What ends [`Socket::step`] early. Responses, DRAM requests and assertions always do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stop(u32);
+pub struct Stop {
+    /// Also a valid observation lane (event of an MMU, or commit).
+    pub observations: bool,
+    /// Also that `req_ready` of any of these cores is 1; one bit a core.
+    pub ready: u64,
+}
 
 impl Stop {
     /// Nothing besides what always stops.
-    pub const NONE: Stop = Stop(0);
-    /// Also a valid observation lane (walk, TLB or commit event).
-    pub const OBS: Stop = Stop(1);
-    /// Also that every core's `req_ready` is 1.
-    pub const READY: Stop = Stop(2);
+    pub const NONE: Stop = Stop {
+        observations: false,
+        ready: 0,
+    };
+    /// A valid observation lane.
+    pub const OBS: Stop = Stop {
+        observations: true,
+        ready: 0,
+    };
+    /// That any core can take a request.
+    pub const READY: Stop = Stop {
+        observations: false,
+        ready: u64::MAX,
+    };
 }
 
 impl BitOr for Stop {
     type Output = Stop;
 
     fn bitor(self, other: Stop) -> Stop {
-        Stop(self.0 | other.0)
+        Stop {
+            observations: self.observations || other.observations,
+            ready: self.ready | other.ready,
+        }
     }
 }
 
@@ -188,12 +205,31 @@ impl Socket {
         );
         let model = self.model.pin_mut();
         let cycles = ffi::model_step(
-            model, core_req, dram_rsp, core_rsp, core_obs, dram_req, node_obs, stop.0, max_cycles,
+            model,
+            core_req,
+            dram_rsp,
+            core_rsp,
+            core_obs,
+            dram_req,
+            node_obs,
+            stop.observations,
+            stop.ready,
+            max_cycles,
         );
         if let Some(recording) = &mut self.recording {
             recording.push(cycles, core_req, dram_rsp);
         }
         cycles
+    }
+
+    /// Value of event counter `index` (`pmu_e` of `rtl/pkg/pmu_pkg.sv`) of `core` as of this cycle.
+    /// No time passes, nothing shows in a waveform, and no later cycle depends on it (PMU-08).
+    ///
+    /// # Panics
+    /// If there is no such core.
+    pub fn counter(&mut self, core: usize, index: u8) -> u64 {
+        assert!(core < self.cores, "core {core} of {}", self.cores);
+        ffi::model_counter(self.model.pin_mut(), core, index)
     }
 
     /// From now on keeps what every step drives.

@@ -10,9 +10,9 @@ use driver::{Machine, straps};
 fn two_instances_do_not_disturb_each_other() {
     let alone = (
         Machine::open("tiny", 1).traffic(60, 1),
-        Machine::open("base", 2).traffic(60, 2),
+        Machine::open("1x1", 2).traffic(60, 2),
     );
-    let (mut a, mut b) = (Machine::open("tiny", 1), Machine::open("base", 2));
+    let (mut a, mut b) = (Machine::open("tiny", 1), Machine::open("1x1", 2));
     let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
     for i in 0..60 {
         of_a.push(a.operation(i, 1));
@@ -71,10 +71,10 @@ fn restoring_keeps_assertions_switched_off() {
 #[test]
 fn a_snapshot_of_another_configuration_or_a_cut_one_is_refused() {
     let mut tiny = Socket::open("tiny", straps("tiny"), None, 1).expect("opens");
-    let mut base = Socket::open("base", straps("base"), None, 1).expect("opens");
+    let mut full = Socket::open("1x1", straps("1x1"), None, 1).expect("opens");
     let snapshot = tiny.save();
     assert!(matches!(
-        base.restore(&snapshot),
+        full.restore(&snapshot),
         Err(BridgeError::Snapshot { .. })
     ));
     let cut = &snapshot[..snapshot.len() - 1];

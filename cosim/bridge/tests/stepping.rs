@@ -3,7 +3,10 @@
 
 mod driver;
 
-use cosim_bridge::{BridgeError, CoreReq, DramRsp, Socket, Stop, configs, plants};
+use cosim_bridge::{
+    BridgeError, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs, Socket, Stop, configs,
+    plants,
+};
 use driver::{DSB, LOAD, Machine, Ports, STORE, request, straps};
 
 #[test]
@@ -25,12 +28,16 @@ fn every_configuration_opens_and_shows_its_parameters() {
 
 #[test]
 fn an_unknown_configuration_is_refused_with_the_known_names() {
-    let Err(error) = Socket::open("bsae", 0, None, 1) else {
+    let Err(error) = Socket::open("1x2", 0, None, 1) else {
         panic!("opened");
     };
+    let known: Vec<&str> = configs().iter().map(|config| config.name).collect();
     assert_eq!(
         error.to_string(),
-        "no configuration is named \"bsae\" (known: tiny, base, planted)"
+        format!(
+            "no configuration is named \"1x2\" (known: {})",
+            known.join(", ")
+        )
     );
 }
 
@@ -79,7 +86,7 @@ fn a_step_runs_at_least_one_and_at_most_max_cycles() {
 }
 
 #[test]
-fn a_step_stops_when_every_core_is_ready_only_if_asked() {
+fn a_step_stops_when_a_core_is_ready_only_if_asked() {
     let mut machine = Machine::open("tiny", 1);
     let mut ports = Ports::default();
     let cycles = ports.step(
@@ -98,6 +105,63 @@ fn a_step_stops_when_every_core_is_ready_only_if_asked() {
         100,
     );
     assert_eq!(cycles, 100);
+}
+
+#[test]
+fn counters_are_read_without_time_passing_or_anything_changing() {
+    // PMU-08.
+    let expected = Machine::open("tiny", 1).traffic(40, 1);
+    let mut machine = Machine::open("tiny", 1);
+    let mut read = Vec::new();
+    for i in 0..40 {
+        let outcome = machine.operation(i, 1);
+        assert_eq!(outcome, expected[i as usize]);
+        let cycle = machine.socket.cycle();
+        for index in (0..=u8::MAX).rev() {
+            machine.socket.counter(0, index);
+        }
+        read.push(machine.socket.counter(0, 0));
+        assert_eq!(machine.socket.cycle(), cycle);
+    }
+    assert!(read.is_sorted() && read[0] < read[39], "cycles: {read:?}");
+}
+
+#[test]
+fn every_core_can_be_asked_for_its_counters() {
+    for config in configs() {
+        let mut socket = Socket::open(config.name, straps(config.name), None, 1).expect("opens");
+        let cores = socket.cores();
+        let run = |socket: &mut Socket| {
+            let (mut rsp, mut obs) = (
+                vec![CoreRsp::default(); cores],
+                vec![CoreObs::default(); cores],
+            );
+            let nodes = socket.nodes();
+            let (mut dram, mut node) = (
+                vec![DramReq::default(); nodes],
+                vec![NodeObs::default(); nodes],
+            );
+            let (req, answers) = (
+                vec![CoreReq::default(); cores],
+                vec![DramRsp::default(); nodes],
+            );
+            let stop = Stop::NONE;
+            socket.step(
+                &req, &answers, &mut rsp, &mut obs, &mut dram, &mut node, stop, 100,
+            )
+        };
+        assert_eq!(run(&mut socket), 100);
+        let before: Vec<u64> = (0..cores).map(|core| socket.counter(core, 0)).collect();
+        assert_eq!(run(&mut socket), 100);
+        for (core, before) in before.into_iter().enumerate() {
+            assert_eq!(
+                socket.counter(core, 0),
+                before + 100,
+                "{} {core}",
+                config.name
+            );
+        }
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{CommandResult, say};
+use crate::dut::ports::COUNTERS;
 use crate::regress::Testbench;
 
 /// Arguments of `list`.
@@ -12,6 +13,9 @@ use crate::regress::Testbench;
 #[command(after_help = "Example:\n  \
     mmu-cosim list --json | tail -1 | jq '.testbenches[] | select(.requirements | index(\"HAF-06\")) | .name'")]
 pub struct Arguments {
+    /// List the event counters that `run --stats` prints, instead of testbenches
+    #[arg(long)]
+    pub counters: bool,
     /// Print one JSON object as the last line
     #[arg(long)]
     pub json: bool,
@@ -19,6 +23,10 @@ pub struct Arguments {
 
 /// Lists testbenches and configurations.
 pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
+    if arguments.counters {
+        list_counters(arguments.json);
+        return Ok(true);
+    }
     let configs = cosim_bridge::configs();
     if arguments.json {
         let testbenches: Vec<_> = registry
@@ -69,6 +77,30 @@ pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
         say(&format!("  {:width$}  {}", config.name, config.purpose));
     }
     Ok(true)
+}
+
+fn list_counters(as_json: bool) {
+    if as_json {
+        let counters: Vec<_> = COUNTERS
+            .iter()
+            .map(|counter| {
+                let code = format!("{:#x}", counter.code());
+                json!({"name": counter.name(), "code": code, "description": counter.description()})
+            })
+            .collect();
+        say(&json!({"pass": true, "counters": counters}).to_string());
+        return;
+    }
+    say("event counters of each core (code, name)");
+    let names = COUNTERS.iter().map(|counter| counter.name().len());
+    let width = names.max().unwrap_or(0);
+    for counter in COUNTERS {
+        let (name, code) = (counter.name(), counter.code());
+        say(&format!(
+            "  {code:#06x}  {name:width$}  {}",
+            counter.description()
+        ));
+    }
 }
 
 /// `words` in lines of at most `width` characters.

@@ -6,6 +6,7 @@
 mod list;
 mod replay;
 mod run;
+mod stats;
 mod strap;
 mod walk;
 

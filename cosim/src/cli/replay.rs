@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::{CommandResult, UsageError, say, strap};
+use super::strap::{self, StrapArguments};
+use super::{CommandResult, UsageError, say};
 use crate::arch::explain::explain;
 use crate::arch::{Context, Profile};
 use crate::dut::ports::Straps;
@@ -19,14 +20,14 @@ const EXPLAINED: usize = 3;
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(after_help = format!("Examples:\n  \
     mmu-cosim replay testbenches/vectors/linux-6.12-4k.jsonl.gz      tables of a Linux kernel on the RTL\n  \
     mmu-cosim replay --config tiny FILE...                           the same with few TLB entries\n  \
     mmu-cosim replay --engine model FILE...                          the architectural model alone\n  \
     mmu-cosim replay --strap contiguous=off FILE                     without the contiguous hint\n\n\
     Files hold one scene a line as JSON, plain or gzip; testbenches/vectors/README.md describes the\n\
     format. Where a TLB may keep a contiguous run as one entry, the access flag and dirty state left\n\
-    in memory are compared per run; the number of descriptors compared so is printed.")]
+    in memory are compared per run; the number of descriptors compared so is printed. With several cores each answers its share of the queries.\n\n{}", strap::HELP))]
 pub struct Arguments {
     /// Vector files
     #[arg(value_name = "FILE", required = true)]
@@ -35,11 +36,11 @@ pub struct Arguments {
     #[arg(long, value_name = "ENGINE", default_value = "rtl")]
     pub engine: EngineName,
     /// Hardware configuration
-    #[arg(long, value_name = "NAME", default_value = "base")]
+    #[arg(long, value_name = "NAME", default_value = "1x1")]
     pub config: String,
-    /// Configuration strap, such as contiguous=off; may be repeated
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub strap: Vec<String>,
+    /// Straps
+    #[command(flatten)]
+    pub straps: StrapArguments,
     /// Print one JSON object as the last line
     #[arg(long)]
     pub json: bool,
@@ -103,7 +104,7 @@ pub fn execute(arguments: &Arguments) -> CommandResult {
 }
 
 fn open(arguments: &Arguments) -> Result<Box<dyn Engine>, UsageError> {
-    let straps = strap::apply(Straps::default(), &arguments.strap)?;
+    let straps = strap::apply(Straps::default(), &arguments.straps.strap)?;
     let configs: Vec<&str> = cosim_bridge::configs()
         .iter()
         .map(|config| config.name)

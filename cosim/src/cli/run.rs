@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{CommandResult, UsageError, say};
+use super::strap::{self, StrapArguments};
+use super::{CommandResult, UsageError, say, stats};
 use crate::dut::TraceFormat;
+use crate::dut::ports::Straps;
 use crate::nearest::nearest;
 use crate::regress::Testbench;
 use crate::regress::context::Recording;
@@ -20,14 +22,18 @@ use crate::sim::TraceRequest;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
-    mmu-cosim run --all                                  everything once, on `base`\n  \
+#[command(after_help = format!("Examples:\n  \
+    mmu-cosim run --all                                  everything once, on `1x1`\n  \
     mmu-cosim run random --config tiny --seeds 20 --jobs 2\n  \
     mmu-cosim run random --seed 7 --cycles 1000000       a longer run of one seed\n  \
     mmu-cosim run random --seed 7 --trace w.fst --trace-window 5000:6000\n\n\
-    A run is a function of testbench, configuration, seed and --cycles: the same four give the same\n\
-    cycles, events and verdict, with any --jobs. A red run is repeated with the window before the\n\
-    failure traced; its report says where the waveform lies. Ctrl-C keeps the results so far.")]
+    A run is a function of testbench, configuration, seed, straps and --cycles: the same five give the\n\
+    same cycles, events and verdict, with any --jobs. A red run is repeated with the window before the\n\
+    failure traced; its report says where the waveform lies. Ctrl-C keeps the results so far.\n\n\
+    --strap sets what simulations start with; a testbench that is about a strap sets that one itself.\n\
+    --stats prints every event counter (`mmu-cosim list --counters`) of every core, summed over the\n\
+    simulations of a run, one table a run; --stats-json writes the same numbers of all runs to a file.\n\n{}",
+    strap::HELP))]
 pub struct Arguments {
     /// Testbenches to run (see `mmu-cosim list`)
     #[arg(
@@ -40,7 +46,7 @@ pub struct Arguments {
     #[arg(long)]
     pub all: bool,
     /// Hardware configuration; several may be given, separated by commas
-    #[arg(long, value_name = "C", value_delimiter = ',', default_value = "base")]
+    #[arg(long, value_name = "C", value_delimiter = ',', default_value = "1x1")]
     pub config: Vec<String>,
     /// Switch on a planted fault of rtl/sva/plants.toml (on configuration `planted`), to see what
     /// the report of a red run looks like
@@ -55,6 +61,15 @@ pub struct Arguments {
     /// Budget of simulated cycles for each run; testbenches have their own default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub cycles: Option<u64>,
+    /// Straps
+    #[command(flatten)]
+    pub straps: StrapArguments,
+    /// Print the event counters after each run, as `perf stat` does
+    #[arg(long)]
+    pub stats: bool,
+    /// Write the event counters of all runs to a file, as one JSON object
+    #[arg(long, value_name = "FILE")]
+    pub stats_json: Option<PathBuf>,
     /// Runs at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: u16,
@@ -89,10 +104,17 @@ pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
     };
     let mut printer = Printer {
         jobs: jobs.len(),
+        stats: arguments.stats,
         live: std::io::stderr().is_terminal(),
     };
     let results = runner::run(&jobs, &options, &mut printer);
     printer.clear();
+
+    if let Some(path) = &arguments.stats_json {
+        let all = stats::describe(&jobs, &results).to_string();
+        std::fs::write(path, all + "\n")
+            .map_err(|error| UsageError(format!("cannot write {}: {error}", path.display())))?;
+    }
 
     let passed = results
         .iter()
@@ -142,6 +164,7 @@ fn jobs<'a>(arguments: &Arguments, registry: &'a [Testbench]) -> Result<Vec<Job<
             return Err(UsageError(message));
         }
     }
+    let straps = strap::apply(Straps::default(), &arguments.straps.strap)?;
     let plant = arguments.plant.as_deref().map(find_plant).transpose();
     let plant = plant.map_err(UsageError)?;
     let planted = [PLANTED.to_owned()];
@@ -182,6 +205,8 @@ fn jobs<'a>(arguments: &Arguments, registry: &'a [Testbench]) -> Result<Vec<Job<
                     seed,
                     plant,
                     cycles,
+                    straps,
+                    settings: arguments.straps.strap.clone(),
                 });
             }
         }
@@ -298,6 +323,7 @@ fn describe(job: &Job<'_>, result: &JobResult) -> Value {
 /// Prints one line a run, in order, and a sign of life on a terminal.
 struct Printer {
     jobs: usize,
+    stats: bool,
     live: bool,
 }
 
@@ -331,6 +357,9 @@ impl Progress for Printer {
             line.push_str(&format!("  {name}={value}"));
         }
         say(&line);
+        if self.stats {
+            say(&stats::table(job, &result.counts));
+        }
         if let Some(report) = &result.report {
             say(&format!("\n{report}"));
         }

@@ -1,16 +1,52 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! Configuration straps as written on the command line: `name=value`.
 
-use crate::dut::ports::Straps;
+use clap::Args;
+
+use crate::dut::ports::{Delays, Straps};
 use crate::vectors::field::mend_name;
 
-const NAMES: [&str; 5] = [
+/// The straps with what they take.
+const NAMES: [&str; 15] = [
+    "itlb",
+    "dtlb",
     "contiguous",
     "hafdbs",
     "asid8",
-    "itlb_entries",
-    "dtlb_entries",
+    "l2-ways",
+    "l2-sets",
+    "walk-caches",
+    "walkers",
+    "prefetch",
+    "ets",
+    "bbml",
+    "conflict-abort",
+    "delay",
+    "delay-seed",
 ];
+
+/// How straps are given, shown below the help of a subcommand that takes them.
+pub const HELP: &str = "Straps:\n  \
+    itlb=N, dtlb=N                 first-level entries in use\n  \
+    l2-ways=N, l2-sets=N           second-level TLB in use: ways (0 is none) and log2 of the sets\n  \
+    walkers=N, walk-caches=on|off  concurrent walks, and whether they begin below cached tables\n  \
+    prefetch=on|off                a walk for the next page after each demand walk\n  \
+    contiguous=on|off              a contiguous run is one entry, or the hint is ignored\n  \
+    hafdbs=0|1|2                   hardware updates: none, access flag, and dirty state\n  \
+    asid8=on|off                   8-bit ASIDs\n  \
+    ets=0|2, bbml=0|1|2            FEAT_ETS2 and the FEAT_BBM level\n  \
+    conflict-abort=on|off          a lookup that matches several entries is an abort\n  \
+    delay=all|none|LIST            random delays on channels core-req, core-rsp, mem-req, mem-rsp,\n                                 \
+    miss and dvm, joined by `+`\n  \
+    delay-seed=N                   their seed, 0 to 65535";
+
+/// The option that sets straps.
+#[derive(Debug, Clone, Default, Args)]
+pub struct StrapArguments {
+    /// Configuration strap, such as contiguous=off; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub strap: Vec<String>,
+}
 
 /// `straps` with every `name=value` of `settings` applied.
 ///
@@ -24,11 +60,21 @@ pub fn apply(mut straps: Straps, settings: &[String]) -> Result<Straps, String> 
             ));
         };
         match name {
+            "itlb" => straps.itlb_entries = Some(number(setting, value, 1, u8::MAX)?),
+            "dtlb" => straps.dtlb_entries = Some(number(setting, value, 1, u8::MAX)?),
             "contiguous" => straps.contiguous = switch(setting, value)?,
-            "asid8" => straps.asid8 = switch(setting, value)?,
             "hafdbs" => straps.hafdbs = number(setting, value, 0, 2)?,
-            "itlb_entries" => straps.itlb_entries = Some(number(setting, value, 1, u8::MAX)?),
-            "dtlb_entries" => straps.dtlb_entries = Some(number(setting, value, 1, u8::MAX)?),
+            "asid8" => straps.asid8 = switch(setting, value)?,
+            "l2-ways" => straps.l2_ways = Some(number(setting, value, 0, 7)?),
+            "l2-sets" => straps.l2_sets_log2 = Some(number(setting, value, 0, 15)?),
+            "walk-caches" => straps.walk_caches = switch(setting, value)?,
+            "walkers" => straps.walkers = Some(number(setting, value, 1, 7)?),
+            "prefetch" => straps.prefetch = switch(setting, value)?,
+            "ets" => straps.ets = ets(setting, value)?,
+            "bbml" => straps.bbml = number(setting, value, 0, 2)?,
+            "conflict-abort" => straps.conflict_abort = switch(setting, value)?,
+            "delay" => straps.delay = delays(setting, value)?,
+            "delay-seed" => straps.delay_seed = number(setting, value, 0, u16::MAX)?,
             _ => {
                 let mend = mend_name(name, &NAMES);
                 return Err(format!(
@@ -38,6 +84,32 @@ pub fn apply(mut straps: Straps, settings: &[String]) -> Result<Straps, String> 
         }
     }
     Ok(straps)
+}
+
+fn ets(setting: &str, value: &str) -> Result<u8, String> {
+    match value {
+        "0" => Ok(0),
+        "2" => Ok(2),
+        _ => Err(format!("--strap {setting}: {value:?} is neither 0 nor 2")),
+    }
+}
+
+fn delays(setting: &str, value: &str) -> Result<Delays, String> {
+    match value {
+        "all" => return Ok(Delays::ALL),
+        "none" => return Ok(Delays::NONE),
+        _ => {}
+    }
+    let names = Delays::CHANNELS.map(|(name, _)| name);
+    value.split('+').try_fold(Delays::NONE, |delays, name| {
+        let channel = Delays::CHANNELS.iter().find(|(known, _)| *known == name);
+        channel
+            .map(|&(_, channel)| delays.with(channel))
+            .ok_or_else(|| {
+                let mend = mend_name(name, &names);
+                format!("--strap {setting}: no channel is called {name:?}; {mend}")
+            })
+    })
 }
 
 fn switch(setting: &str, value: &str) -> Result<bool, String> {
@@ -50,7 +122,10 @@ fn switch(setting: &str, value: &str) -> Result<bool, String> {
     }
 }
 
-fn number(setting: &str, value: &str, low: u8, high: u8) -> Result<u8, String> {
+fn number<N>(setting: &str, value: &str, low: N, high: N) -> Result<N, String>
+where
+    N: Copy + std::str::FromStr + PartialOrd + std::fmt::Display,
+{
     match value.parse() {
         Ok(number) if (low..=high).contains(&number) => Ok(number),
         _ => Err(format!(
@@ -75,8 +150,18 @@ mod tests {
                 "contiguous=off",
                 "hafdbs=1",
                 "asid8=on",
-                "itlb_entries=2",
-                "dtlb_entries=3",
+                "itlb=2",
+                "dtlb=3",
+                "l2-ways=0",
+                "l2-sets=3",
+                "walk-caches=off",
+                "walkers=2",
+                "prefetch=on",
+                "ets=0",
+                "bbml=1",
+                "conflict-abort=on",
+                "delay=miss+dvm",
+                "delay-seed=300",
             ]
             .map(String::from),
         );
@@ -86,7 +171,16 @@ mod tests {
             contiguous: false,
             hafdbs: 1,
             asid8: true,
-            ..Straps::default()
+            l2_ways: Some(0),
+            l2_sets_log2: Some(3),
+            walk_caches: false,
+            walkers: Some(2),
+            prefetch: true,
+            ets: 0,
+            bbml: 1,
+            conflict_abort: true,
+            delay: Delays::MISS.with(Delays::DVM),
+            delay_seed: 300,
         };
         assert_eq!(straps, Ok(expected));
     }
@@ -98,7 +192,10 @@ mod tests {
             ("contigous=off", "did you mean \"contiguous\"?"),
             ("contiguous=no", "neither on nor off"),
             ("hafdbs=3", "from 0 to 2"),
-            ("itlb_entries=0", "from 1 to 255"),
+            ("itlb=0", "from 1 to 255"),
+            ("ets=1", "neither 0 nor 2"),
+            ("delay=mis", "did you mean \"miss\"?"),
+            ("delay-seed=70000", "from 0 to 65535"),
         ] {
             let error = apply_one(setting).unwrap_err();
             assert!(error.contains(part), "{error}");

@@ -4,13 +4,16 @@
 //! [`Dut`] is all that simulated time needs of hardware. The Verilated socket of `cosim-bridge`
 //! implements it; hardware of another kind can stand in its place.
 
+mod counter;
 mod dram;
+mod info;
 mod observation;
 pub mod ports;
 mod request;
 mod response;
 mod socket;
 mod strap;
+mod tlb_event;
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -21,6 +24,7 @@ pub use cosim_bridge::{
     AssertionFired, ConfigInfo, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs, Socket,
     TraceFormat, configs, plants,
 };
+pub use counter::Counts;
 pub use socket::open;
 
 /// Why hardware cannot be used.
@@ -32,7 +36,7 @@ pub enum DutError {
     /// The information word has no socket's magic number.
     #[error(
         "hardware is no mmu-cosim socket: magic number {found:#06x}, expected {:#06x}",
-        strap::ABI_MAGIC
+        info::ABI_MAGIC
     )]
     NotASocket {
         /// Magic number found.
@@ -42,13 +46,13 @@ pub enum DutError {
     #[error(
         "hardware speaks version {found} of the socket, this program version {}: rebuild both \
          from one tree",
-        strap::ABI_VERSION
+        info::ABI_VERSION
     )]
     AbiVersion {
         /// Version found.
         found: u16,
     },
-    /// The socket reports no core or no node.
+    /// The socket reports no core, or a number of nodes that is no power of two.
     #[error("hardware reports {cores} cores and {nodes} nodes")]
     Shape {
         /// Cores reported.
@@ -78,8 +82,8 @@ pub enum DutError {
 pub struct StopOn {
     /// Stop when an observation lane is valid.
     pub observations: bool,
-    /// Stop once every core's `req_ready` is 1.
-    pub ready: bool,
+    /// Stop once `req_ready` of any of these cores is 1; one bit a core.
+    pub ready: u64,
 }
 
 /// The words of all lanes of a socket: inputs that software sets, outputs of the last cycle run.
@@ -127,6 +131,13 @@ pub trait Dut {
     /// output lanes are those of the last cycle run. Returns the number of cycles run, at least 1.
     fn step(&mut self, lanes: &mut Lanes, stop: StopOn, max_cycles: u64) -> u64;
 
+    /// Value of the event counter `index` of `core` at the current cycle. No time passes and nothing
+    /// that the hardware does afterwards depends on it (PMU-08). Hardware without counters shows 0.
+    fn counter(&mut self, core: usize, index: u8) -> u64 {
+        let _ = (core, index);
+        0
+    }
+
     /// Opens a waveform file that holds the cycles run from now on.
     ///
     /// # Errors
@@ -167,6 +178,10 @@ impl<D: Dut> Dut for Rc<RefCell<D>> {
 
     fn step(&mut self, lanes: &mut Lanes, stop: StopOn, max_cycles: u64) -> u64 {
         self.borrow_mut().step(lanes, stop, max_cycles)
+    }
+
+    fn counter(&mut self, core: usize, index: u8) -> u64 {
+        self.borrow_mut().counter(core, index)
     }
 
     fn open_trace(&mut self, path: &Path, format: TraceFormat) -> Result<(), DutError> {

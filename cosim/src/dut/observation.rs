@@ -1,5 +1,6 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! What the socket tells about its inside: the observation lanes of `rtl/pkg/socket_pkg.sv`, typed.
+//! What walks and homes tell: the walk events of the core observation lane and the commits of the
+//! node observation lane of `rtl/pkg/socket_pkg.sv`, typed.
 
 use vmsa::Fsc;
 
@@ -12,70 +13,74 @@ pub enum WalkKind {
     Step,
     /// A hardware update was answered; `value` is what memory held.
     Swap,
-    /// The walk ends, with `fault` if it found one.
+    /// The walk ends, with `fault` if it found one. A cancelled walk has no end.
     End,
 }
 
-/// Something that a table walker did.
+/// Something that a table walk did. Fields without a meaning for the kind are zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WalkEvent {
     /// What happened.
     pub kind: WalkKind,
-    /// Id of the request that walks.
+    /// Which of the core's concurrent walks.
+    pub slot: u8,
+    /// Id of the request that walks; of a prefetch, of the one that triggered it.
     pub id: u16,
     /// Address translated.
     pub va: u64,
     /// Whether the walk serves an instruction fetch.
     pub instruction: bool,
-    /// Level of the descriptor, 0 to 3.
+    /// Level of the descriptor, 0 to 3; of a begin, of the first one to be read.
     pub level: u8,
-    /// Physical address of the descriptor.
+    /// Physical address of the descriptor (begin, step, swap).
     pub address: u64,
-    /// Descriptor value as decoded, after any byte swap.
+    /// Descriptor value as decoded, after any byte swap (step, swap).
     pub value: u64,
     /// Fault with which the walk ends.
     pub fault: Option<Fsc>,
+    /// Whether no access asked for this walk.
+    pub prefetch: bool,
+    /// Whether the walk begins below a table that a walk cache holds (begin).
+    pub cached_start: bool,
+    /// Whether memory answered with an error (step, swap).
+    pub error: bool,
+    /// Whether the walk had been cancelled while this answer was under way (step, swap).
+    pub discarded: bool,
+    /// Whether the result serves an access that joined the walk (end).
+    pub merged: bool,
 }
 
-/// Kind of a TLB event (`tlb_event_e`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlbKind {
-    /// An entry was written.
-    Fill,
-    /// An operation removed `count` entries.
-    Invalidate,
-}
+/// Words of a core observation lane (`core_obs_t`).
+pub const CORE_OBS_WORDS: usize = 24;
 
-/// A change of a TLB.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TlbEvent {
-    /// What happened.
-    pub kind: TlbKind,
-    /// Instruction TLB, or data TLB.
-    pub instruction: bool,
-    /// Entry written.
-    pub index: u8,
-    /// First byte of the entry, sign extended.
-    pub va: u64,
-    /// Output address of the first byte of the entry.
-    pub pa: u64,
-    /// Bits of the address that take part in a match.
-    pub mask: u64,
-    /// ASID of the entry.
-    pub asid: u16,
-    /// nG = 0.
-    pub global: bool,
-    /// Level of the leaf, 0 to 3.
-    pub level: u8,
-    /// Entries removed by an invalidation, or overlapped by a fill.
-    pub count: u8,
-}
-
-/// The walk event that a core observation lane carries, if any.
+/// Whether a core observation lane carries any event.
 #[must_use]
-pub fn walk_event(words: &[u64; 8]) -> Option<WalkEvent> {
-    let control = words[0];
-    if control & 1 == 0 {
+pub fn observed(words: &[u64; CORE_OBS_WORDS]) -> bool {
+    words[0] & 1 == 1
+}
+
+/// The begin of a walk that a core observation lane carries, if any.
+#[must_use]
+pub fn walk_begin(words: &[u64; CORE_OBS_WORDS]) -> Option<WalkEvent> {
+    walk_event(words[1], words[2], words[3], 0)
+}
+
+/// The step or swap of a walk that a core observation lane carries, if any.
+#[must_use]
+pub fn walk_step(words: &[u64; CORE_OBS_WORDS]) -> Option<WalkEvent> {
+    walk_event(words[4], words[5], words[6], words[7])
+}
+
+/// The end of a walk that a core observation lane carries, if any.
+#[must_use]
+pub fn walk_end(words: &[u64; CORE_OBS_WORDS]) -> Option<WalkEvent> {
+    walk_event(words[8], words[9], 0, 0)
+}
+
+/// `walk_obs_t` and the words that go with it.
+fn walk_event(control: u64, va: u64, address: u64, value: u64) -> Option<WalkEvent> {
+    let bit = |place: u32| control >> place & 1 == 1;
+    if !bit(0) {
         return None;
     }
     let kind = match control >> 1 & 3 {
@@ -84,41 +89,23 @@ pub fn walk_event(words: &[u64; 8]) -> Option<WalkEvent> {
         2 => WalkKind::Swap,
         _ => WalkKind::End,
     };
-    let fault = kind == WalkKind::End && control >> 6 & 1 == 1;
+    let (begin, end) = (kind == WalkKind::Begin, kind == WalkKind::End);
+    let (flag, answered) = (bit(6), !begin && !end);
     Some(WalkEvent {
         kind,
+        slot: (control >> 14 & 3) as u8,
         id: (control >> 16) as u16,
-        va: words[1],
-        instruction: control >> 3 & 1 == 1,
+        va,
+        instruction: bit(3),
         level: (control >> 4 & 3) as u8,
-        address: words[2],
-        value: words[3],
-        fault: fault.then_some(Fsc((control >> 8 & 0x3f) as u8)),
-    })
-}
-
-/// The TLB event that a core observation lane carries, if any.
-#[must_use]
-pub fn tlb_event(words: &[u64; 8]) -> Option<TlbEvent> {
-    let control = words[4];
-    if control & 1 == 0 {
-        return None;
-    }
-    Some(TlbEvent {
-        kind: if control >> 1 & 3 == 0 {
-            TlbKind::Fill
-        } else {
-            TlbKind::Invalidate
-        },
-        instruction: control >> 3 & 1 == 1,
-        level: (control >> 4 & 3) as u8,
-        global: control >> 6 & 1 == 1,
-        index: (control >> 16) as u8,
-        count: (control >> 32) as u8,
-        asid: (control >> 48) as u16,
-        va: words[5],
-        pa: words[6],
-        mask: words[7],
+        address,
+        value,
+        fault: (end && flag).then_some(Fsc((control >> 8 & 0x3f) as u8)),
+        prefetch: bit(7),
+        cached_start: begin && flag,
+        error: answered && flag,
+        discarded: answered && bit(33),
+        merged: end && bit(32),
     })
 }
 
@@ -179,4 +166,87 @@ pub fn merge_bytes(word: u64, data: u64, strobe: u8) -> u64 {
         | u64::from(strobe >> 7) << 56;
     let mask = spread * 0xff;
     word & !mask | data & mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_walk_lane_is_read_from_its_own_words() {
+        let mut words = [0; CORE_OBS_WORDS];
+        words[0] = 1;
+        // A data walk of id 7 in slot 2 that begins at level 1, below a cached table.
+        words[1] = 1 | 1 << 4 | 1 << 6 | 2 << 14 | 7 << 16;
+        (words[2], words[3]) = (0x1000, 0x8008);
+        // A level 3 read of an instruction prefetch in slot 1, in error and discarded.
+        words[4] = 1 | 1 << 1 | 1 << 3 | 3 << 4 | 1 << 6 | 1 << 7 | 1 << 14 | 9 << 16 | 1 << 33;
+        (words[5], words[6], words[7]) = (0x2000, 0x9010, 0xabcd);
+        // A merged walk that ends with a level 2 translation fault.
+        words[8] = 1 | 3 << 1 | 2 << 4 | 1 << 6 | 0x06 << 8 | 3 << 14 | 11 << 16 | 1 << 32;
+        words[9] = 0x3000;
+        assert!(observed(&words));
+        let begin = walk_begin(&words).unwrap();
+        let expected = WalkEvent {
+            kind: WalkKind::Begin,
+            slot: 2,
+            id: 7,
+            va: 0x1000,
+            instruction: false,
+            level: 1,
+            address: 0x8008,
+            value: 0,
+            fault: None,
+            prefetch: false,
+            cached_start: true,
+            error: false,
+            discarded: false,
+            merged: false,
+        };
+        assert_eq!(begin, expected);
+        let step = walk_step(&words).unwrap();
+        let expected = WalkEvent {
+            kind: WalkKind::Step,
+            slot: 1,
+            id: 9,
+            va: 0x2000,
+            instruction: true,
+            level: 3,
+            address: 0x9010,
+            value: 0xabcd,
+            prefetch: true,
+            cached_start: false,
+            error: true,
+            discarded: true,
+            ..expected
+        };
+        assert_eq!(step, expected);
+        let end = walk_end(&words).unwrap();
+        let expected = WalkEvent {
+            kind: WalkKind::End,
+            slot: 3,
+            id: 11,
+            va: 0x3000,
+            instruction: false,
+            level: 2,
+            address: 0,
+            value: 0,
+            fault: Some(Fsc(0x06)),
+            prefetch: false,
+            error: false,
+            discarded: false,
+            merged: true,
+            ..expected
+        };
+        assert_eq!(end, expected);
+    }
+
+    #[test]
+    fn an_idle_lane_carries_nothing() {
+        let words = [0; CORE_OBS_WORDS];
+        assert!(!observed(&words));
+        assert_eq!(walk_begin(&words), None);
+        assert_eq!(walk_step(&words), None);
+        assert_eq!(walk_end(&words), None);
+    }
 }

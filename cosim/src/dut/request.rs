@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use vmsa::{El, SysReg, Tlbi, TlbiOp, TlbiScope};
+use vmsa::{DsbKind, El, SysReg, Tlbi};
 
 /// Operation code as it travels in both directions (`core_op_e`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,7 +64,7 @@ pub enum Op {
     /// TLB invalidation.
     Tlbi(Tlbi),
     /// Data synchronisation barrier.
-    Dsb,
+    Dsb(DsbKind),
     /// Instruction synchronisation barrier.
     Isb,
     /// Writes `data` to a system register.
@@ -82,7 +82,7 @@ impl Op {
             Self::Fetch => OpCode::Fetch,
             Self::At(_) => OpCode::At,
             Self::Tlbi(_) => OpCode::Tlbi,
-            Self::Dsb => OpCode::Dsb,
+            Self::Dsb(_) => OpCode::Dsb,
             Self::Isb => OpCode::Isb,
             Self::Msr(_) => OpCode::Msr,
         }
@@ -100,7 +100,8 @@ impl Op {
     fn sub(&self) -> u64 {
         match self {
             Self::At(write) => u64::from(*write),
-            Self::Tlbi(tlbi) => (tlbi.scope as u64) << 3 | u64::from(tlbi.op.op2()),
+            Self::Tlbi(tlbi) => u64::from(tlbi.group()) << 3 | u64::from(tlbi.op.op2()),
+            Self::Dsb(kind) => u64::from(kind.crm()),
             Self::Msr(register) => *register as u64,
             _ => 0,
         }
@@ -213,8 +214,8 @@ impl CoreRequest {
 
     /// A DSB.
     #[must_use]
-    pub fn dsb() -> Self {
-        Self::new(Op::Dsb)
+    pub fn dsb(kind: DsbKind) -> Self {
+        Self::new(Op::Dsb(kind))
     }
 
     /// An ISB.
@@ -263,8 +264,11 @@ impl CoreRequest {
             OpCode::Cas => Op::Cas,
             OpCode::Fetch => Op::Fetch,
             OpCode::At => Op::At(sub & 1 != 0),
-            OpCode::Tlbi => Op::Tlbi(decode_tlbi(sub, words[2])?),
-            OpCode::Dsb => Op::Dsb,
+            OpCode::Tlbi => {
+                let (op2, group) = ((sub & 7) as u8, (sub >> 3) as u8);
+                Op::Tlbi(Tlbi::from_socket(op2, group, words[2])?)
+            }
+            OpCode::Dsb => Op::Dsb(DsbKind::from_crm(sub as u8)?),
             OpCode::Isb => Op::Isb,
             OpCode::Msr => Op::Msr(*SysReg::ALL.get(sub as usize)?),
         };
@@ -283,17 +287,6 @@ impl CoreRequest {
             compare: words[3],
         })
     }
-}
-
-fn decode_tlbi(sub: u64, operand: u64) -> Option<Tlbi> {
-    let op = TlbiOp::from_op2((sub & 7) as u8)?;
-    let scope = match sub >> 3 {
-        0 => TlbiScope::Local,
-        1 => TlbiScope::InnerShareable,
-        2 => TlbiScope::OuterShareable,
-        _ => return None,
-    };
-    Some(Tlbi { op, scope, operand })
 }
 
 impl fmt::Display for CoreRequest {
@@ -322,9 +315,41 @@ impl fmt::Display for CoreRequest {
                 write!(f, "AT S1E{level}{letter}{suffix} {:#018x}", self.va)
             }
             Op::Tlbi(tlbi) => write!(f, "{tlbi}"),
-            Op::Dsb => f.write_str("DSB"),
+            Op::Dsb(kind) => write!(f, "{kind}"),
             Op::Isb => f.write_str("ISB"),
             Op::Msr(register) => write!(f, "MSR {register} {:#018x}", self.data),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vmsa::{Granule, TlbiScope};
+
+    #[test]
+    fn barriers_and_invalidations_travel_with_their_kind() {
+        let scope = TlbiScope::InnerShareable;
+        let range = Tlbi::rvale1(scope, Granule::K4, 0x40_0000, 1, 3, Some(3), 7);
+        let single = Tlbi::vae1(TlbiScope::OuterShareable, 0x1000, 7, None);
+        let requests = DsbKind::ALL
+            .map(CoreRequest::dsb)
+            .into_iter()
+            .chain([range, single].map(CoreRequest::tlbi));
+        for request in requests {
+            assert_eq!(CoreRequest::decode(&request.encode()), Some(request));
+        }
+        let sub = |request: CoreRequest| request.encode()[0] >> 10 & 0x3f;
+        assert_eq!(sub(CoreRequest::dsb(DsbKind::ISHST)), 0b1010);
+        assert_eq!(sub(CoreRequest::tlbi(range)), 4 << 3 | 5);
+        assert_eq!(sub(CoreRequest::tlbi(single)), 2 << 3 | 1);
+    }
+
+    #[test]
+    fn codes_without_meaning_are_refused() {
+        let word = |op: OpCode, sub: u64| [1 | (op as u64) << 1 | sub << 10, 0, 0, 0];
+        assert_eq!(CoreRequest::decode(&word(OpCode::Dsb, 0b1100)), None);
+        assert_eq!(CoreRequest::decode(&word(OpCode::Tlbi, 3 << 3)), None);
+        assert_eq!(CoreRequest::decode(&word(OpCode::Msr, 9)), None);
     }
 }

@@ -49,6 +49,10 @@ pub struct CoreResponse {
     pub place: HitPlace,
     /// The operation does not exist in this hardware.
     pub undef: bool,
+    /// The access looked up a first-level TLB.
+    pub lookup: bool,
+    /// A table walk was begun for this access.
+    pub walked: bool,
 }
 
 /// Bit of word 0 that says that a request driven for the next cycle is accepted.
@@ -88,6 +92,8 @@ impl CoreResponse {
                 _ => HitPlace::Walk,
             },
             undef: control >> 11 & 1 == 1,
+            lookup: control >> 12 & 1 == 1,
+            walked: control >> 13 & 1 == 1,
         })
     }
 
@@ -102,6 +108,8 @@ impl CoreResponse {
             | u64::from(self.s1ptw) << 9
             | u64::from(self.cm) << 10
             | u64::from(self.undef) << 11
+            | u64::from(self.lookup) << 12
+            | u64::from(self.walked) << 13
             | u64::from(self.attr) << 16
             | u64::from(self.sh & 3) << 24
             | u64::from(self.id) << 32

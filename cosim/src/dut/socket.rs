@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cosim_bridge::{AssertionFired, Socket, Stop, TraceFormat, configs};
 
-use super::ports::Straps;
+use super::ports::{Info, Straps};
 use super::{Dut, DutError, Lanes, StopOn};
 
 /// Opens the configuration called `config` with `straps`, out of reset. `plant` switches a planted
@@ -19,16 +19,12 @@ pub fn open(
     plant: Option<u32>,
     seed: u64,
 ) -> Result<Socket, DutError> {
-    let built = |parameter: &str| {
-        configs()
-            .iter()
-            .find(|known| known.name == config)
-            .and_then(|known| known.parameters.iter().find(|(name, _)| *name == parameter))
-            .map_or(u8::MAX, |&(_, value)| {
-                u8::try_from(value).unwrap_or(u8::MAX)
-            })
+    // An unknown name is the bridge's to refuse: it knows them all.
+    let known = configs().iter().find(|known| known.name == config);
+    let word = match known {
+        Some(known) => straps.encode(&Info::of_config(known))?,
+        None => 0,
     };
-    let word = straps.encode(built("ItlbEntries"), built("DtlbEntries"))?;
     Ok(Socket::open(config, word, plant, seed)?)
 }
 
@@ -42,13 +38,10 @@ impl Dut for Socket {
     }
 
     fn step(&mut self, lanes: &mut Lanes, stop: StopOn, max_cycles: u64) -> u64 {
-        let mut on = Stop::NONE;
-        if stop.observations {
-            on = on | Stop::OBS;
-        }
-        if stop.ready {
-            on = on | Stop::READY;
-        }
+        let on = Stop {
+            observations: stop.observations,
+            ready: stop.ready,
+        };
         Socket::step(
             self,
             &lanes.core_req,
@@ -60,6 +53,10 @@ impl Dut for Socket {
             on,
             max_cycles,
         )
+    }
+
+    fn counter(&mut self, core: usize, index: u8) -> u64 {
+        Socket::counter(self, core, index)
     }
 
     fn open_trace(&mut self, path: &Path, format: TraceFormat) -> Result<(), DutError> {

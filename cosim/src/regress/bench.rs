@@ -14,6 +14,7 @@ use super::context::RunContext;
 use super::failure::{Failure, FailureKind};
 use super::testbench::{PLANTED, find_plant};
 use crate::check;
+use crate::dut::Counts;
 use crate::sim::{CoreHandle, RunEnd, Seed, SimConfig, SimHandle, Simulation};
 use crate::wave::TransactionWriter;
 
@@ -45,6 +46,7 @@ pub struct Bench {
     opened: usize,
     cycles: u64,
     figures: BTreeMap<&'static str, u64>,
+    counts: Vec<Counts>,
     expected: Option<String>,
 }
 
@@ -65,6 +67,7 @@ impl Bench {
             opened: 0,
             cycles: 0,
             figures: BTreeMap::new(),
+            counts: Vec::new(),
             expected: None,
         }
     }
@@ -110,7 +113,7 @@ impl Bench {
             .finish()
             .map(|_| ())
             .map_err(|error| self.setup_failure(error));
-        self.cycles += simulation.now();
+        self.add_up(&simulation);
         ended?;
         self.judge(&simulation)
     }
@@ -259,10 +262,10 @@ impl Bench {
             Err(failure) => {
                 // The verdict stands; only files and figures are completed.
                 if let Some(mut simulation) = self.simulation.take() {
-                    self.cycles += simulation.now();
                     if simulation.finish().is_err() {
                         self.count("files not written", 1);
                     }
+                    self.add_up(&simulation);
                 }
                 Err(failure)
             }
@@ -299,6 +302,23 @@ impl Bench {
     #[must_use]
     pub fn figures(&self) -> &BTreeMap<&'static str, u64> {
         &self.figures
+    }
+
+    /// The event counters of each core, summed over the simulations of the run that have ended.
+    #[must_use]
+    pub fn counts(&self) -> &[Counts] {
+        &self.counts
+    }
+
+    fn add_up(&mut self, simulation: &Simulation) {
+        self.cycles += simulation.now();
+        let counts = simulation.final_counts();
+        if self.counts.len() < counts.len() {
+            self.counts.resize(counts.len(), Counts::default());
+        }
+        for (sum, counts) in self.counts.iter_mut().zip(counts) {
+            sum.add(counts);
+        }
     }
 
     fn open(&mut self) -> Result<Simulation, Failure> {

@@ -125,6 +125,8 @@ mod tests {
             data: 0x2a,
             place: HitPlace::Walk,
             undef: false,
+            lookup: false,
+            walked: false,
         }
     }
 

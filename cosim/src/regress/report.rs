@@ -140,6 +140,7 @@ fn write_artefacts(out: &mut String, artefacts: &Artefacts) -> std::fmt::Result 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dut::ports::Straps;
     use crate::regress::{Bench, Testbench};
 
     fn body(_: &mut Bench) -> Result<(), Failure> {
@@ -185,6 +186,8 @@ mod tests {
             seed: 7,
             plant: None,
             cycles: Some(90_000),
+            straps: Straps::default(),
+            settings: vec!["prefetch=on".into()],
         };
         let expected = "\
 FAIL dirty-state   config tiny   seed 7
@@ -205,7 +208,7 @@ FAIL dirty-state   config tiny   seed 7
   the last events
         5210 core0 issue    #3   STR8 EL0 0x0000000040003000
 
-  reproduce     mmu-cosim run dirty-state --config tiny --seed 7 --cycles 90000
+  reproduce     mmu-cosim run dirty-state --config tiny --seed 7 --cycles 90000 --strap prefetch=on
   waveform      out/dirty-state-tiny-7/waves.fst (cycles 3214 to 5314)
   transactions  out/dirty-state-tiny-7/transactions.vcd
   event log     out/dirty-state-tiny-7/events.log
@@ -217,18 +220,20 @@ FAIL dirty-state   config tiny   seed 7
     fn a_timeout_says_so() {
         let job = Job {
             testbench: &TESTBENCH,
-            config: "base".into(),
+            config: "1x1".into(),
             seed: 1,
             plant: None,
             cycles: None,
+            straps: Straps::default(),
+            settings: Vec::new(),
         };
         let failure = Failure::timeout("the tasks are not done after 500 cycles").at_cycle(500);
         let expected = "\
-FAIL dirty-state   config base   seed 1
+FAIL dirty-state   config 1x1   seed 1
 
   timeout at cycle 500: the tasks are not done after 500 cycles
 
-  reproduce     mmu-cosim run dirty-state --config base --seed 1
+  reproduce     mmu-cosim run dirty-state --config 1x1 --seed 1
 ";
         assert_eq!(report(&job, &failure, None), expected);
     }

@@ -1,5 +1,6 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! Translation vectors on the RTL: each scene on hardware fresh out of reset, with every checker on.
+//! All cores have the context of the scene and answer its queries in turn, side by side.
 
 use vmsa::SysReg;
 
@@ -8,7 +9,7 @@ use crate::arch::Profile;
 use crate::arch::access::{Access, AccessKind};
 use crate::check;
 use crate::dut::ports::{CoreRequest, CoreResponse, Straps};
-use crate::sim::{CoreHandle, RunEnd, SimConfig, Simulation};
+use crate::sim::{CoreHandle, JoinHandle, RunEnd, SimConfig, Simulation};
 use crate::vectors::{Answer, Engine, EngineError, Run, Scene, SceneResult};
 
 /// Cycles that one query may take before the scene is given up.
@@ -63,8 +64,10 @@ impl RtlEngine {
         for (address, word) in scene.memory.iter().flat_map(Run::iter) {
             handle.poke(address, word);
         }
-        let core = simulation.core(0).ok_or("the hardware has no core")?;
-        let answers = simulation.spawn(answer_all(core, scene.clone()));
+        let shares: Vec<_> = (0..handle.cores())
+            .filter_map(|index| handle.core(index))
+            .map(|core| simulation.spawn(answer_share(core, handle.cores(), scene.clone())))
+            .collect();
         let budget = CYCLES_A_QUERY * (scene.queries.len() as u64 + 1);
         let end = simulation.run(budget).map_err(|error| error.to_string())?;
         let broken = simulation
@@ -86,10 +89,17 @@ impl RtlEngine {
             }
             return Err(text);
         }
-        let answers = answers.take().ok_or_else(|| match end {
-            RunEnd::Interrupted => "interrupted".to_owned(),
-            _ => format!("not every query was answered within {budget} cycles"),
-        })?;
+        let shares: Option<Vec<_>> = shares.iter().map(JoinHandle::take).collect();
+        let mut answers: Vec<_> = shares
+            .ok_or_else(|| match end {
+                RunEnd::Interrupted => "interrupted".to_owned(),
+                _ => format!("not every query was answered within {budget} cycles"),
+            })?
+            .into_iter()
+            .flatten()
+            .collect();
+        answers.sort_by_key(|&(query, _)| query);
+        let answers = answers.into_iter().map(|(_, answer)| answer).collect();
         let read = |run: &Run| Run {
             address: run.address,
             words: run
@@ -121,22 +131,25 @@ impl Engine for RtlEngine {
     }
 }
 
-/// Sets the context of `scene` and answers its queries in order.
-async fn answer_all(core: CoreHandle, scene: Scene) -> Vec<Answer> {
+/// Sets the context of `scene` and answers this core's share of its queries, in order: of each
+/// `cores` batches one. Answers come with the index of their query.
+async fn answer_share(core: CoreHandle, cores: usize, scene: Scene) -> Vec<(usize, Answer)> {
     for register in SysReg::ALL {
         core.access(CoreRequest::msr(register, scene.registers.get(register)))
             .await;
     }
     core.access(CoreRequest::isb()).await;
-    let mut answers = Vec::with_capacity(scene.queries.len());
-    for batch in scene.queries.chunks(BATCH) {
+    let mut answers = Vec::with_capacity(scene.queries.len() / cores + BATCH);
+    let queries: Vec<_> = scene.queries.iter().enumerate().collect();
+    let share = queries.chunks(BATCH).skip(core.index().into());
+    for batch in share.step_by(cores) {
         // Asked together: the core takes them in order, and hits go one a cycle.
         let asked: Vec<_> = batch
             .iter()
-            .map(|query| core.issue(request(&query.access(&scene))))
+            .map(|&(index, query)| (index, core.issue(request(&query.access(&scene)))))
             .collect();
-        for access in asked {
-            answers.push(answer(&access.await));
+        for (index, access) in asked {
+            answers.push((index, answer(&access.await)));
         }
     }
     answers

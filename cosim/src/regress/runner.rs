@@ -18,6 +18,8 @@ use super::interrupt::Interrupt;
 use super::report::{Artefacts, report};
 use super::rerun;
 use super::testbench::Testbench;
+use crate::dut::Counts;
+use crate::dut::ports::Straps;
 
 /// One run: a testbench on a configuration with a seed.
 #[derive(Debug, Clone)]
@@ -32,6 +34,10 @@ pub struct Job<'a> {
     pub plant: Option<&'static PlantInfo>,
     /// Budget of cycles, if one was given.
     pub cycles: Option<u64>,
+    /// Straps with which simulations start, before the testbench sets those that it is about.
+    pub straps: Straps,
+    /// The straps given, as written on the command line.
+    pub settings: Vec<String>,
 }
 
 impl Job<'_> {
@@ -44,14 +50,20 @@ impl Job<'_> {
             seed,
             plant,
             cycles,
+            settings,
+            ..
         } = self;
         let hardware = match plant {
             Some(plant) => format!("--plant {}", plant.id),
             None => format!("--config {config}"),
         };
         let cycles = cycles.map_or(String::new(), |cycles| format!(" --cycles {cycles}"));
+        let straps: String = settings
+            .iter()
+            .map(|setting| format!(" --strap {setting}"))
+            .collect();
         format!(
-            "mmu-cosim run {} {hardware} --seed {seed}{cycles}",
+            "mmu-cosim run {} {hardware} --seed {seed}{cycles}{straps}",
             testbench.name
         )
     }
@@ -75,6 +87,8 @@ pub struct JobResult {
     pub verdict: Verdict,
     /// Simulated cycles.
     pub cycles: u64,
+    /// Event counters of each core.
+    pub counts: Vec<Counts>,
     /// Figures that the testbench counted.
     pub figures: BTreeMap<&'static str, u64>,
     /// Why it is red.
@@ -90,6 +104,7 @@ impl JobResult {
         Self {
             verdict: Verdict::NotRun,
             cycles: 0,
+            counts: Vec::new(),
             figures: BTreeMap::new(),
             failure: None,
             report: None,
@@ -208,6 +223,7 @@ pub(super) fn attempt(job: &Job<'_>, recording: Recording, interrupt: &Interrupt
         recording,
         interrupt: interrupt.clone(),
     });
+    bench.setup().straps = job.straps;
     let body = catch_unwind(AssertUnwindSafe(|| (job.testbench.run)(&mut bench)))
         .unwrap_or_else(|panic| Err(Failure::panic(message(panic.as_ref()))));
     let outcome = bench.conclude(body);
@@ -218,6 +234,7 @@ pub(super) fn attempt(job: &Job<'_>, recording: Recording, interrupt: &Interrupt
             Verdict::Fail
         },
         cycles: bench.cycles(),
+        counts: bench.counts().to_vec(),
         figures: bench.figures().clone(),
         failure: outcome.err(),
         report: None,
@@ -279,6 +296,8 @@ mod tests {
                 seed,
                 plant: None,
                 cycles: Some(seed),
+                straps: Straps::default(),
+                settings: Vec::new(),
             })
             .collect();
         let options = Options {
@@ -311,6 +330,8 @@ mod tests {
             seed: 1,
             plant: None,
             cycles: None,
+            straps: Straps::default(),
+            settings: Vec::new(),
         };
         let failure = attempt(&job, Recording::default(), &Interrupt::new())
             .failure

@@ -35,7 +35,7 @@ pub struct SimConfig {
 impl Default for SimConfig {
     fn default() -> Self {
         Self {
-            config: "base".to_owned(),
+            config: "1x1".to_owned(),
             straps: Straps::default(),
             plant: None,
             seed: 1,

@@ -1,8 +1,8 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! A simulated core as the operating-system side sees it: each call is one request to the socket.
 
-use sw_mm::{AccessSize, Cpu, Dsb, Par, Privilege};
-use vmsa::{AccessFault, AtOp, El, FaultKind, Fsc, SysReg, Tlbi};
+use sw_mm::{AccessSize, Cpu, Par, Privilege};
+use vmsa::{AccessFault, AtOp, DsbKind, El, FaultKind, Fsc, SysReg, Tlbi};
 
 use super::core::CoreHandle;
 use crate::dut::ports::{CoreRequest, CoreResponse, Op};
@@ -117,9 +117,8 @@ impl Cpu for CoreHandle {
         self.access(CoreRequest::tlbi(op)).await;
     }
 
-    async fn dsb(&self, _kind: Dsb) {
-        // The socket has one DSB, as strong as DSB SY.
-        self.access(CoreRequest::dsb()).await;
+    async fn dsb(&self, kind: DsbKind) {
+        self.access(CoreRequest::dsb(kind)).await;
     }
 
     async fn isb(&self) {

@@ -15,16 +15,16 @@ use super::sinks::Sinks;
 use super::time::HasClock;
 use crate::check::Violation;
 use crate::dut::ports::{
-    CoreResponse, DramRequest, Info, commit_lane, req_ready, tlb_event, walk_event,
+    CoreResponse, DramRequest, Info, commit_lane, dvm_event, invalidation, l1_fill, l2_fill,
+    l2_invalidated, observed, req_ready, walk_begin, walk_cache_fill, walk_end, walk_step,
 };
-use crate::dut::{AssertionFired, CoreReq, DramRsp, Dut, Lanes, StopOn};
+use crate::dut::{AssertionFired, CoreReq, DramRsp, Lanes, StopOn};
 
 /// Longest step in cycles, so that an interrupt is noticed soon.
 const LONGEST_STEP: u64 = 1 << 16;
 
 /// The boundary between simulated time and the hardware.
 pub(crate) struct Crossing {
-    dut: Box<dyn Dut>,
     lanes: Lanes,
     dram: DramAgents,
     observe: bool,
@@ -33,10 +33,9 @@ pub(crate) struct Crossing {
 }
 
 impl Crossing {
-    pub(crate) fn new(dut: Box<dyn Dut>, info: &Info, timing: MemoryTiming, rng: Pcg64Mcg) -> Self {
+    pub(crate) fn new(info: &Info, timing: MemoryTiming, rng: Pcg64Mcg) -> Self {
         let (cores, nodes) = (usize::from(info.cores), usize::from(info.nodes));
         Self {
-            dut,
             lanes: Lanes::new(cores, nodes),
             dram: DramAgents::new(nodes, timing, rng),
             observe: false,
@@ -45,39 +44,24 @@ impl Crossing {
         }
     }
 
-    pub(crate) fn dut(&mut self) -> &mut dyn Dut {
-        self.dut.as_mut()
-    }
-
     pub(crate) fn observe(&mut self, on: bool) {
         self.observe = on;
-    }
-
-    pub(crate) fn cycle(&self) -> u64 {
-        self.dut.cycle()
     }
 
     pub(crate) fn figures(&self) -> Figures {
         self.figures
     }
 
-    /// Runs one step that ends at cycle `until` at the latest, but takes at least one cycle.
-    pub(crate) fn cross(&mut self, shared: &Shared, sinks: &mut Sinks, until: u64) {
+    /// Runs one step that ends at cycle `until` at the latest, but takes at least one cycle. Returns
+    /// the cycle at which it ended.
+    pub(crate) fn cross(&mut self, shared: &Shared, sinks: &mut Sinks, until: u64) -> u64 {
         let now = shared.now();
         let edge = now + 1;
         let mut until = until.min(now + LONGEST_STEP);
-        let mut stop = StopOn {
+        let stop = StopOn {
             observations: self.observe,
-            ready: false,
+            ready: self.drive_requests(shared, sinks, edge),
         };
-        if self.drive_requests(shared, sinks, edge) {
-            if shared.cores.len() == 1 {
-                stop.ready = true;
-            } else {
-                // Another core may become ready before all are.
-                until = edge;
-            }
-        }
         for node in 0..self.lanes.dram_rsp.len() {
             if let Some(answer) = self.dram.take_due(node, edge) {
                 self.lanes.dram_rsp[node].w = answer.encode();
@@ -89,16 +73,23 @@ impl Crossing {
         if let Some(wake) = shared.clock().next_wake() {
             until = until.min(wake);
         }
-        self.dut.step(&mut self.lanes, stop, until.max(edge) - now);
+        let cycle = {
+            let mut dut = shared.dut.borrow_mut();
+            dut.step(&mut self.lanes, stop, until.max(edge) - now);
+            dut.drain_assertions(&mut self.assertions);
+            dut.cycle()
+        };
         self.figures.crossings += 1;
         self.lanes.core_req.fill(CoreReq::default());
         self.lanes.dram_rsp.fill(DramRsp::default());
-        self.read_outputs(shared, sinks);
+        self.read_outputs(cycle, shared, sinks);
+        cycle
     }
 
-    /// Drives the next request of every core that may; `true` if others wait for the socket.
-    fn drive_requests(&mut self, shared: &Shared, sinks: &mut Sinks, edge: u64) -> bool {
-        let mut waiting = false;
+    /// Drives the next request of every core that may; returns the cores of which others wait for the
+    /// socket, one bit a core.
+    fn drive_requests(&mut self, shared: &Shared, sinks: &mut Sinks, edge: u64) -> u64 {
+        let mut waiting = 0;
         for (core, agent) in shared.cores.iter().enumerate() {
             let mut agent = agent.borrow_mut();
             if !agent.queued() {
@@ -115,13 +106,12 @@ impl Crossing {
                     sinks.emit(Event { cycle: edge, kind }, &shared.memory.borrow());
                 }
             }
-            waiting |= agent.queued();
+            waiting |= u64::from(agent.queued()) << core;
         }
         waiting
     }
 
-    fn read_outputs(&mut self, shared: &Shared, sinks: &mut Sinks) {
-        let cycle = self.dut.cycle();
+    fn read_outputs(&mut self, cycle: u64, shared: &Shared, sinks: &mut Sinks) {
         let listening = sinks.listening();
         if self.observe {
             self.read_commits(cycle, shared, sinks);
@@ -199,14 +189,30 @@ impl Crossing {
 
     fn read_mmu_events(&mut self, cycle: u64, shared: &Shared, sinks: &mut Sinks) {
         for (core, lane) in self.lanes.core_obs.iter().enumerate() {
-            let core = core as u8;
-            if let Some(step) = walk_event(&lane.w) {
-                let kind = EventKind::Walk { core, step };
-                sinks.emit(Event { cycle, kind }, &shared.memory.borrow());
+            let words = &lane.w;
+            if !observed(words) {
+                continue;
             }
-            if let Some(change) = tlb_event(&lane.w) {
-                let kind = EventKind::Tlb { core, change };
-                sinks.emit(Event { cycle, kind }, &shared.memory.borrow());
+            let core = core as u8;
+            let memory = shared.memory.borrow();
+            let mut emit = |kind| sinks.emit(Event { cycle, kind }, &memory);
+            let walk = |step| EventKind::Walk { core, step };
+            let fill = |change| EventKind::Fill { core, change };
+            // What is filled in the cycle of an invalidation is younger than it.
+            if let Some(change) = invalidation(words) {
+                emit(EventKind::Invalidate { core, change });
+            }
+            walk_step(words).map(walk).into_iter().for_each(&mut emit);
+            walk_end(words).map(walk).into_iter().for_each(&mut emit);
+            for change in [walk_cache_fill(words), l2_fill(words), l1_fill(words)] {
+                change.map(fill).into_iter().for_each(&mut emit);
+            }
+            walk_begin(words).map(walk).into_iter().for_each(&mut emit);
+            if let Some(event) = dvm_event(words) {
+                emit(EventKind::Dvm { core, event });
+            }
+            if let Some(count) = l2_invalidated(words) {
+                emit(EventKind::L2Invalidated { core, count });
             }
         }
     }
@@ -255,7 +261,6 @@ impl Crossing {
     }
 
     fn read_assertions(&mut self, shared: &Shared, sinks: &mut Sinks) {
-        self.dut.drain_assertions(&mut self.assertions);
         for AssertionFired { cycle, id, text } in self.assertions.drain(..) {
             sinks
                 .violations

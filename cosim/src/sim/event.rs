@@ -2,18 +2,23 @@
 //! What happened: the one ordered stream of events, from which every judgement is made.
 //!
 //! Events come in the order of their cycles. Within one cycle: first what the outputs of that cycle
-//! show (node commits, DRAM requests, walks, TLB changes, responses, assertions), then what the
-//! tasks polled at that cycle did through the back door. A request that a task makes at cycle n is
+//! show (node commits; DRAM requests; then, core by core, invalidations, which come first because what
+//! is filled in their cycle is younger, walk steps, ends of walks, fills of the walk cache, the second
+//! and the first level, begins of walks, messages between cores, the end of an invalidation in the
+//! second level; then responses and assertions), then what the tasks polled at that cycle did through
+//! the back door. A request that a task makes at cycle n is
 //! sampled by the clock edge of cycle n+1 at the earliest, and its `Issue` carries that cycle.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
+use super::event_text;
 use super::memory::Memory;
 use crate::check::Violations;
+use crate::dut::Counts;
 use crate::dut::ports::{
-    CommitKind, CoreRequest, CoreResponse, TlbEvent, TlbKind, WalkEvent, WalkKind,
+    CommitKind, CoreRequest, CoreResponse, DvmEvent, Invalidation, TlbFill, WalkEvent,
 };
 
 /// `source` of a commit that the testbench made through the back door.
@@ -56,12 +61,33 @@ pub enum EventKind {
         /// What it did.
         step: WalkEvent,
     },
-    /// A TLB changed.
-    Tlb {
-        /// Core whose TLB it is.
+    /// An entry was written into a TLB or walk cache.
+    Fill {
+        /// Core whose it is.
         core: u8,
-        /// The change.
-        change: TlbEvent,
+        /// The entry.
+        change: TlbFill,
+    },
+    /// An invalidation took effect on a core, as a whole.
+    Invalidate {
+        /// Core on which it took effect.
+        core: u8,
+        /// The operation and what it removed.
+        change: Invalidation,
+    },
+    /// The last invalidation that took effect has left the second-level TLB, which answers again.
+    L2Invalidated {
+        /// Core whose second-level TLB it is.
+        core: u8,
+        /// Entries removed there.
+        count: u16,
+    },
+    /// A core sent, answered or completed invalidation messages.
+    Dvm {
+        /// Core.
+        core: u8,
+        /// What it did.
+        event: DvmEvent,
     },
     /// A write became visible to every observer.
     Commit {
@@ -110,6 +136,13 @@ pub enum EventKind {
         /// Whether the answer is an error (then nothing was written).
         error: bool,
     },
+    /// What the event counters of a core read at the end of the run.
+    Counters {
+        /// Core.
+        core: u8,
+        /// Their values.
+        values: Box<Counts>,
+    },
     /// An RTL assertion fired.
     Assertion {
         /// Name of the assertion.
@@ -152,122 +185,6 @@ impl<M: Monitor> Monitor for Rc<RefCell<M>> {
 impl fmt::Display for Event {
     /// One line, the same for the same run: cycle, place, what.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>10} ", self.cycle)?;
-        match &self.kind {
-            EventKind::Issue { core, request } => {
-                write!(f, "core{core} issue    #{:<3} {request}", request.id)
-            }
-            EventKind::Response {
-                core,
-                request,
-                issued_at,
-                response,
-            } => write!(
-                f,
-                "core{core} response #{:<3} {request} => {response} after {}",
-                request.id,
-                self.cycle - issued_at
-            ),
-            EventKind::Walk { core, step } => write_walk(f, *core, step),
-            EventKind::Tlb { core, change } => write_tlb(f, *core, change),
-            EventKind::Commit {
-                node,
-                source,
-                kind,
-                address,
-                strobe,
-                before,
-                after,
-                ..
-            } => write!(
-                f,
-                "node{node} commit   {kind:?} by {source} [{address:#014x}] \
-                 strobe {strobe:#04x} {before:#018x} -> {after:#018x}"
-            ),
-            EventKind::DramRead {
-                node,
-                address,
-                tag,
-                data,
-                error,
-            } => write!(
-                f,
-                "node{node} read     [{address:#014x}] tag {tag} {data:#018x}{}",
-                if *error { " ERROR" } else { "" }
-            ),
-            EventKind::DramWrite {
-                node,
-                address,
-                tag,
-                strobe,
-                data,
-                error,
-            } => write!(
-                f,
-                "node{node} write    [{address:#014x}] tag {tag} strobe {strobe:#04x} \
-                 {data:#018x}{}",
-                if *error { " ERROR" } else { "" }
-            ),
-            EventKind::Assertion { id, text } => write!(f, "socket assertion {id}: {text}"),
-        }
-    }
-}
-
-fn write_walk(f: &mut fmt::Formatter<'_>, core: u8, step: &WalkEvent) -> fmt::Result {
-    let side = if step.instruction { 'I' } else { 'D' };
-    write!(
-        f,
-        "core{core} walk     #{:<3} {side} {:#018x} ",
-        step.id, step.va
-    )?;
-    match step.kind {
-        WalkKind::Begin => f.write_str("begin"),
-        WalkKind::Step => {
-            write!(
-                f,
-                "L{} [{:#014x}] = {:#018x}",
-                step.level, step.address, step.value
-            )
-        }
-        WalkKind::Swap => {
-            write!(
-                f,
-                "L{} [{:#014x}] held {:#018x}",
-                step.level, step.address, step.value
-            )
-        }
-        WalkKind::End => match step.fault {
-            Some(fsc) => write!(f, "end: {fsc}"),
-            None => f.write_str("end"),
-        },
-    }
-}
-
-fn write_tlb(f: &mut fmt::Formatter<'_>, core: u8, change: &TlbEvent) -> fmt::Result {
-    let side = if change.instruction { 'I' } else { 'D' };
-    match change.kind {
-        TlbKind::Fill => {
-            write!(
-                f,
-                "core{core} tlb      {side} fill [{}] {:#018x} mask {:#018x} -> {:#014x} L{}",
-                change.index, change.va, change.mask, change.pa, change.level
-            )?;
-            if change.global {
-                f.write_str(" global")?;
-            } else {
-                write!(f, " asid {:#06x}", change.asid)?;
-            }
-            if change.count > 0 {
-                write!(f, " overlaps {}", change.count)?;
-            }
-            Ok(())
-        }
-        TlbKind::Invalidate => {
-            write!(
-                f,
-                "core{core} tlb      {side} invalidate, {} entries removed",
-                change.count
-            )
-        }
+        event_text::write(f, self)
     }
 }

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::dut::ports::{
-    CoreRequest, CoreResponse, DramAnswer, DramRequest, HitPlace, Info, Op, req_ready,
+    ABI_VERSION, COUNTERS, CoreRequest, CoreResponse, DramAnswer, DramRequest, HitPlace, Info, Op,
+    req_ready,
 };
 use crate::dut::{AssertionFired, Dut, DutError, Lanes, StopOn, TraceFormat};
 
@@ -52,13 +53,18 @@ pub(crate) struct FakeDut {
 impl FakeDut {
     pub(crate) fn new(faults: Faults) -> (Self, Rc<RefCell<Seen>>) {
         let info = Info {
-            version: 1,
+            version: ABI_VERSION,
             cores: 1,
             nodes: 1,
+            counters: COUNTERS.len() as u16,
             itlb_entries: 2,
             dtlb_entries: 4,
             asid_bits: 16,
             pamax: 48,
+            l2_ways: 2,
+            l2_sets_log2: 3,
+            walkers: 2,
+            walk_cache_entries: 4,
         };
         let seen = Rc::new(RefCell::new(Seen::default()));
         let fake = Self {
@@ -101,6 +107,8 @@ impl FakeDut {
             data,
             place: HitPlace::None,
             undef: false,
+            lookup: false,
+            walked: false,
         };
         self.due.push_back((at, response));
     }
@@ -171,7 +179,9 @@ impl FakeDut {
         if stop.observations {
             valid |= lanes.node_obs[0].w[0];
         }
-        valid & 1 == 1 || stop.ready && req_ready(rsp) || self.faults.assertion == Some(self.cycle)
+        valid & 1 == 1
+            || stop.ready & 1 == 1 && req_ready(rsp)
+            || self.faults.assertion == Some(self.cycle)
     }
 }
 
@@ -194,6 +204,10 @@ impl Dut for FakeDut {
         }
         self.seen.borrow_mut().steps.push((start + 1, self.cycle));
         self.cycle - start
+    }
+
+    fn counter(&mut self, core: usize, index: u8) -> u64 {
+        self.cycle * 1000 + core as u64 * 100 + u64::from(index)
     }
 
     fn open_trace(&mut self, _: &Path, _: TraceFormat) -> Result<(), DutError> {

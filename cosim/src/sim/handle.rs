@@ -13,11 +13,15 @@ use super::executor::NewTask;
 use super::memory::{ErrorOn, Memory};
 use super::seed::Seed;
 use super::time::{Clock, HasClock, Until};
-use crate::dut::ports::CommitKind;
+use crate::dut::ports::{COUNTERS, CommitKind, Counter, Info};
+use crate::dut::{Counts, Dut};
 
 /// State that tasks and the simulation loop share.
 pub(crate) struct Shared {
     clock: Clock,
+    /// Borrowed for the length of a call only, never while a task or a monitor runs.
+    pub(crate) dut: RefCell<Box<dyn Dut>>,
+    info: Info,
     pub(crate) cores: Vec<RefCell<CoreAgent>>,
     pub(crate) memory: RefCell<Memory>,
     /// Events that tasks made, until the loop hands them to the monitors.
@@ -30,10 +34,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(cores: usize, seed: Seed) -> Self {
+    pub(crate) fn new(dut: Box<dyn Dut>, info: Info, seed: Seed) -> Self {
         Self {
             clock: Clock::default(),
-            cores: (0..cores).map(|_| RefCell::default()).collect(),
+            dut: RefCell::new(dut),
+            info,
+            cores: (0..info.cores).map(|_| RefCell::default()).collect(),
             memory: RefCell::default(),
             pending: RefCell::default(),
             spawned: RefCell::default(),
@@ -80,6 +86,33 @@ impl SimHandle {
     #[must_use]
     pub fn cores(&self) -> usize {
         self.shared.cores.len()
+    }
+
+    /// What the hardware reports about itself.
+    #[must_use]
+    pub fn info(&self) -> &Info {
+        &self.shared.info
+    }
+
+    /// Value of `counter` of core `core` at the current cycle; 0 if there is no such core. No time
+    /// passes, and nothing depends on whether or when it is read (PMU-08).
+    #[must_use]
+    pub fn counter(&self, core: usize, counter: Counter) -> u64 {
+        if core >= self.cores() {
+            return 0;
+        }
+        let mut dut = self.shared.dut.borrow_mut();
+        dut.counter(core, counter.index())
+    }
+
+    /// Every counter of core `core` at the current cycle, as [`SimHandle::counter`].
+    #[must_use]
+    pub fn counters(&self, core: usize) -> Counts {
+        let mut counts = Counts::default();
+        for counter in COUNTERS {
+            counts.set(counter, self.counter(core, counter));
+        }
+        counts
     }
 
     /// Core `index`, or `None` if there is none of that number.
@@ -152,7 +185,7 @@ impl SimHandle {
             self.shared.pending.borrow_mut().push(Event {
                 cycle: self.now(),
                 kind: EventKind::Commit {
-                    node: 0,
+                    node: self.shared.info.home(address),
                     source: BACKDOOR,
                     kind: CommitKind::Backdoor,
                     address: address & !7,

@@ -12,6 +12,7 @@ mod cpu;
 mod crossing;
 mod dram;
 pub mod event;
+mod event_text;
 mod executor;
 mod handle;
 pub mod memory;

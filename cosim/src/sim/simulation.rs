@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::config::{Figures, RunEnd, SimConfig, SimError};
 use super::core::CoreHandle;
 use super::crossing::Crossing;
-use super::event::Monitor;
+use super::event::{Event, EventKind, Monitor};
 use super::executor::Executor;
 use super::handle::{JoinHandle, Shared, SimHandle};
 use super::seed::Seed;
@@ -20,12 +20,11 @@ use super::trace::TraceControl;
 use super::watchdog::Watchdog;
 use crate::check::{Violation, Violations};
 use crate::dut::ports::Info;
-use crate::dut::{self, Dut};
+use crate::dut::{self, Counts, Dut};
 
 /// One simulation.
 pub struct Simulation {
     config: SimConfig,
-    info: Info,
     handle: SimHandle,
     executor: Executor,
     crossing: Crossing,
@@ -34,6 +33,7 @@ pub struct Simulation {
     trace: Option<TraceControl>,
     interrupt: Option<Arc<AtomicBool>>,
     finished: bool,
+    counts: Vec<Counts>,
 }
 
 impl Simulation {
@@ -56,11 +56,11 @@ impl Simulation {
         let info = Info::decode(&dut.info())?;
         dut.set_assertions(config.checks);
         let seed = Seed::new(config.seed);
-        let shared = Rc::new(Shared::new(usize::from(info.cores), seed));
-        shared.clock().advance(dut.cycle());
-        let crossing = Crossing::new(dut, &info, config.memory, seed.child("dram").rng());
+        let reset_at = dut.cycle();
+        let shared = Rc::new(Shared::new(dut, info, seed));
+        shared.clock().advance(reset_at);
+        let crossing = Crossing::new(&info, config.memory, seed.child("dram").rng());
         Ok(Self {
-            info,
             handle: SimHandle { shared },
             executor: Executor::default(),
             crossing,
@@ -69,6 +69,7 @@ impl Simulation {
             trace: config.trace.clone().map(TraceControl::new),
             interrupt: None,
             finished: false,
+            counts: Vec::new(),
             config,
         })
     }
@@ -76,7 +77,7 @@ impl Simulation {
     /// What the hardware reports about itself.
     #[must_use]
     pub fn info(&self) -> &Info {
-        &self.info
+        self.handle.info()
     }
 
     /// What the simulation was made with.
@@ -145,15 +146,16 @@ impl Simulation {
             }
             let mut until = limit.min(self.watchdog.boundary());
             if let Some(trace) = &mut self.trace {
-                trace.update(self.handle.now(), self.crossing.dut())?;
+                let mut dut = self.handle.shared.dut.borrow_mut();
+                trace.update(self.handle.now(), dut.as_mut())?;
                 until = until.min(trace.boundary().unwrap_or(u64::MAX));
             }
             if self.executor.any_ready() {
                 until = 0;
             }
-            self.crossing
-                .cross(&self.handle.shared, &mut self.sinks, until);
-            self.handle.shared.clock().advance(self.crossing.cycle());
+            let shared = &self.handle.shared;
+            let cycle = self.crossing.cross(shared, &mut self.sinks, until);
+            shared.clock().advance(cycle);
         }
     }
 
@@ -231,14 +233,37 @@ impl Simulation {
     pub fn finish(&mut self) -> Result<&Violations, SimError> {
         if !self.finished {
             self.finished = true;
+            self.read_counters();
             self.sinks
                 .finish(self.now(), &self.handle.shared.memory.borrow());
             if let Some(trace) = &mut self.trace {
-                trace.close(self.crossing.dut())?;
+                trace.close(self.handle.shared.dut.borrow_mut().as_mut())?;
             }
             self.sinks.flush()?;
         }
         Ok(&self.sinks.violations)
+    }
+
+    /// Reads the event counters of each core for the last time, and tells monitors.
+    fn read_counters(&mut self) {
+        let cores = 0..self.handle.cores();
+        self.counts = cores.map(|core| self.handle.counters(core)).collect();
+        if !(self.config.checks && self.sinks.observing()) {
+            return;
+        }
+        let memory = self.handle.shared.memory.borrow();
+        let cycle = self.handle.now();
+        for (core, counts) in (0..).zip(&self.counts) {
+            let values = Box::new(*counts);
+            let kind = EventKind::Counters { core, values };
+            self.sinks.emit(Event { cycle, kind }, &memory);
+        }
+    }
+
+    /// The event counters of each core when the simulation was finished; none before.
+    #[must_use]
+    pub fn final_counts(&self) -> &[Counts] {
+        &self.counts
     }
 
     /// The current cycle.

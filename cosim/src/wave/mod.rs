@@ -2,6 +2,7 @@
 //! Waveforms of what software saw: accesses, walks, TLB changes and commits as transactions, on the
 //! time axis of the RTL waveform.
 
+mod core_lanes;
 mod lane;
 mod transactions;
 

@@ -1,83 +1,18 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! The transaction file: a VCD whose signals are accesses, answers, walk steps, TLB changes and
-//! commits.
+//! The transaction file: a VCD whose signals are accesses, answers, walk steps, TLB changes,
+//! invalidations and commits.
 
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
 
 use vcd::{SimulationCommand, TimescaleUnit, Writer};
 
+use super::core_lanes::{CoreLanes, describe};
 use super::lane::{Bits, Lane};
 use super::time_of;
 use crate::check::{Violation, Violations};
-use crate::dut::ports::{CommitKind, HitPlace, Op, TlbKind, WalkKind};
 use crate::sim::Memory;
-use crate::sim::event::{Event, EventKind, Monitor};
-
-/// FSC as shown for an answer without a fault: outside the 6 bits of a code.
-const NO_FAULT: u64 = 0x40;
-
-/// Lanes of one core.
-struct CoreLanes {
-    request: Lane,
-    answer: Lane,
-    walk: Lane,
-    tlb: Lane,
-    invalidation: Lane,
-}
-
-impl CoreLanes {
-    fn declare<W: Write>(out: &mut Writer<W>, core: u8) -> io::Result<Self> {
-        out.add_module(&format!("core{core}"))?;
-        let access: &[(&str, u32)] = &[("op", 4), ("id", 16), ("va", 64), ("data", 64)];
-        let answer: &[(&str, u32)] = &[
-            ("op", 4),
-            ("id", 16),
-            ("va", 64),
-            ("fsc", 7),
-            ("pa", 52),
-            ("data", 64),
-            ("place", 2),
-        ];
-        let walk: &[(&str, u32)] = &[
-            ("kind", 2),
-            ("id", 16),
-            ("va", 64),
-            ("level", 2),
-            ("address", 52),
-            ("descriptor", 64),
-            ("fsc", 7),
-        ];
-        let tlb: &[(&str, u32)] = &[
-            ("kind", 1),
-            ("instruction", 1),
-            ("index", 8),
-            ("va", 64),
-            ("mask", 64),
-            ("pa", 52),
-            ("count", 8),
-        ];
-        let lanes = Self {
-            request: Lane::declare(out, "request", access)?,
-            answer: Lane::declare(out, "answer", answer)?,
-            walk: Lane::declare(out, "walk", walk)?,
-            tlb: Lane::declare(out, "tlb", tlb)?,
-            invalidation: Lane::declare(out, "tlbi", &[("operand", 64)])?,
-        };
-        out.upscope()?;
-        Ok(lanes)
-    }
-
-    fn all(&self) -> [&Lane; 5] {
-        [
-            &self.request,
-            &self.answer,
-            &self.walk,
-            &self.tlb,
-            &self.invalidation,
-        ]
-    }
-}
+use crate::sim::event::{Event, Monitor};
 
 /// Writes a simulation's transactions to a VCD file as they happen.
 pub struct TransactionWriter<W: Write> {
@@ -186,125 +121,6 @@ fn lower<W: Write>(
     raised.drain(..).try_for_each(|valid| valid.set(out, 0))
 }
 
-/// Lane, text and numbers of a transaction; `None` for events that have no lane.
-fn describe<'a>(
-    cores: &'a [CoreLanes],
-    commit: &'a Lane,
-    event: &Event,
-) -> Option<(&'a Lane, String, [u64; 7])> {
-    let lanes = |core: &u8| cores.get(usize::from(*core));
-    Some(match &event.kind {
-        EventKind::Issue { core, request } => match request.op {
-            Op::Tlbi(tlbi) => (
-                &lanes(core)?.invalidation,
-                request.to_string(),
-                row([tlbi.operand]),
-            ),
-            op => {
-                let (op, id) = (op.code() as u64, u64::from(request.id));
-                let values = row([op, id, request.va, request.data]);
-                (&lanes(core)?.request, request.to_string(), values)
-            }
-        },
-        EventKind::Response {
-            core,
-            request,
-            response,
-            ..
-        } => {
-            let place = match response.place {
-                HitPlace::None => 0,
-                HitPlace::L1 => 1,
-                HitPlace::L2 => 2,
-                HitPlace::Walk => 3,
-            };
-            let fsc = response.fault.map_or(NO_FAULT, |fsc| u64::from(fsc.0));
-            let (op, id) = (request.op.code() as u64, u64::from(response.id));
-            let values = [op, id, response.va, fsc, response.pa, response.data, place];
-            (&lanes(core)?.answer, response.to_string(), values)
-        }
-        EventKind::Walk { core, step } => {
-            let (kind, text) = match step.kind {
-                WalkKind::Begin => (0, format!("begin {:#x}", step.va)),
-                WalkKind::Step => (
-                    1,
-                    format!("L{} [{:#x}] = {:#x}", step.level, step.address, step.value),
-                ),
-                WalkKind::Swap => (
-                    2,
-                    format!(
-                        "L{} [{:#x}] held {:#x}",
-                        step.level, step.address, step.value
-                    ),
-                ),
-                WalkKind::End => (
-                    3,
-                    step.fault
-                        .map_or_else(|| "end".to_owned(), |fsc| fsc.to_string()),
-                ),
-            };
-            let fsc = step.fault.map_or(NO_FAULT, |fsc| u64::from(fsc.0));
-            let (id, level) = (u64::from(step.id), u64::from(step.level));
-            (
-                &lanes(core)?.walk,
-                text,
-                [kind, id, step.va, level, step.address, step.value, fsc],
-            )
-        }
-        EventKind::Tlb { core, change } => {
-            let fill = change.kind == TlbKind::Fill;
-            let side = if change.instruction { "I" } else { "D" };
-            let text = if fill {
-                format!(
-                    "{side} fill {} {:#x} -> {:#x}",
-                    change.index, change.va, change.pa
-                )
-            } else {
-                format!("{side} {} removed", change.count)
-            };
-            let (instruction, index) = (u64::from(change.instruction), u64::from(change.index));
-            let count = u64::from(change.count);
-            let values = [
-                u64::from(!fill),
-                instruction,
-                index,
-                change.va,
-                change.mask,
-                change.pa,
-                count,
-            ];
-            (&lanes(core)?.tlb, text, values)
-        }
-        EventKind::Commit {
-            source,
-            kind,
-            address,
-            before,
-            after,
-            ..
-        } => {
-            let text = format!("{kind:?} by {source} [{address:#x}] {before:#x} -> {after:#x}");
-            let kind = match kind {
-                CommitKind::Store => 0,
-                CommitKind::Cas => 1,
-                CommitKind::Update => 2,
-                CommitKind::Backdoor => 3,
-            };
-            (
-                commit,
-                text,
-                row([kind, u64::from(*source), *address, *before, *after]),
-            )
-        }
-        _ => return None,
-    })
-}
-
-/// The values of a lane with fewer variables than the widest.
-fn row<const N: usize>(values: [u64; N]) -> [u64; 7] {
-    std::array::from_fn(|place| values.get(place).copied().unwrap_or(0))
-}
-
 /// Writes a time stamp unless it is the last one written.
 fn stamp<W: Write>(out: &mut Writer<W>, stamped: &mut u64, time: u64) -> io::Result<()> {
     if time != *stamped {
@@ -338,7 +154,7 @@ impl<W: Write> Monitor for TransactionWriter<W> {
 mod tests {
     use super::*;
     use crate::check::feed::{commit, issue, response, walk};
-    use crate::dut::ports::CoreRequest;
+    use crate::dut::ports::{CommitKind, CoreRequest, WalkKind};
     use vmsa::{El, Fsc};
 
     fn written(window: Option<RangeInclusive<u64>>) -> String {
@@ -383,7 +199,7 @@ mod tests {
         let header = parser.parse_header().unwrap();
         assert!(
             header
-                .find_var(&["transactions", "core0", "walk", "descriptor"])
+                .find_var(&["transactions", "core0", "walk0", "descriptor"])
                 .is_some()
         );
         assert!(parser.all(|command| command.is_ok()));

@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 pub const LOAD: u64 = 0;
 pub const STORE: u64 = 1;
 pub const DSB: u64 = 6;
+/// `sub` of DSB SY.
+pub const SY: u64 = 0xf;
 
 const MEMORY_CYCLES: u64 = 5;
 const GIVE_UP: u64 = 10_000;
 
-/// All TLB entries, contiguous runs, access flag and dirty state.
+/// Everything built, contiguous runs, access flag and dirty state, BBM level 2.
 pub fn straps(config: &str) -> u64 {
     let info = configs()
         .iter()
@@ -26,14 +28,23 @@ pub fn straps(config: &str) -> u64 {
             .expect("a parameter")
             .1
     };
-    parameter("ItlbEntries") | parameter("DtlbEntries") << 8 | 1 << 16 | 2 << 17
+    parameter("ItlbEntries")
+        | parameter("DtlbEntries") << 8
+        | 1 << 16
+        | 2 << 17
+        | parameter("L2Ways") << 20
+        | parameter("L2SetsLog2") << 23
+        | 1 << 27
+        | parameter("Walkers") << 28
+        | 2 << 33
 }
 
 pub fn request(op: u64, id: u16, va: u64, data: u64) -> CoreReq {
     let (el1, eight_bytes) = (1 << 7, 3 << 5);
+    let sub = if op == DSB { SY << 10 } else { 0 };
     CoreReq {
         w: [
-            1 | op << 1 | eight_bytes | el1 | u64::from(id) << 16,
+            1 | op << 1 | eight_bytes | el1 | sub | u64::from(id) << 16,
             va,
             data,
             0,

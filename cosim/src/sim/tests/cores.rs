@@ -114,7 +114,7 @@ fn a_core_serves_the_operating_system() {
         let size = AccessSize::Double;
         core.store(0x40, size, Privilege::Privileged, 0x1234_5678)
             .await?;
-        core.dsb(sw_mm::Dsb::Ish).await;
+        core.dsb(vmsa::DsbKind::ISH).await;
         core.load(0x40, AccessSize::Half, Privilege::Unprivileged)
             .await
     });

@@ -88,7 +88,7 @@ fn straps_outside_what_is_built_are_refused() {
         ..Straps::default()
     };
     let error = open(straps).err().expect("tiny has 4 entries");
-    assert_eq!(error.to_string(), "strap dtlb_entries = 5 is outside 1..=4");
+    assert_eq!(error.to_string(), "strap dtlb = 5 is outside 1..=4");
     let straps = Straps {
         hafdbs: 3,
         ..Straps::default()

@@ -1,13 +1,15 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! What ends a run as a violation or an error, each shown on a planted fault.
 
+use std::cell::RefCell;
 use std::io;
+use std::rc::Rc;
 
 use vmsa::El;
 
-use super::{quiet, simulation};
+use super::{Keeper, quiet, simulation};
 use crate::dut::DutError;
-use crate::dut::ports::CoreRequest;
+use crate::dut::ports::{CoreRequest, Counter};
 use crate::sim::fake::{FakeDut, Faults};
 use crate::sim::*;
 
@@ -107,18 +109,18 @@ fn another_socket_version_is_refused_with_a_clear_error() {
             .err()
             .expect("refused")
     };
-    let error = open([0x0001_0001_0002_4d4d, 0]);
+    let error = open([0x0001_0001_0001_4d4d, 0]);
     assert!(matches!(
         error,
-        SimError::Dut(DutError::AbiVersion { found: 2 })
+        SimError::Dut(DutError::AbiVersion { found: 1 })
     ));
-    assert!(error.to_string().contains("version 2"), "{error}");
+    assert!(error.to_string().contains("version 1"), "{error}");
     let error = open([0, 0]);
     assert!(matches!(
         error,
         SimError::Dut(DutError::NotASocket { found: 0 })
     ));
-    let error = open([0x4d4d | 1 << 16, 0]);
+    let error = open([0x4d4d | 2 << 16, 0]);
     assert!(matches!(
         error,
         SimError::Dut(DutError::Shape { cores: 0, nodes: 0 })
@@ -142,4 +144,30 @@ fn a_failing_event_log_is_an_error_of_the_run() {
     simulation.spawn(async move { core.access(CoreRequest::isb()).await });
     let error = simulation.run(100).expect_err("the log is lost");
     assert_eq!(error.to_string(), "cannot write the event log: disk full");
+}
+
+#[test]
+fn counters_are_read_by_tasks_and_told_to_monitors_at_the_end() {
+    let (mut simulation, seen) = simulation(Faults::default(), SimConfig::default());
+    let keeper = Rc::new(RefCell::new(Keeper::default()));
+    simulation.add_monitor(Rc::clone(&keeper));
+    let handle = simulation.handle();
+    let read = simulation.spawn(async move {
+        handle.sleep(7).await;
+        let nobody = handle.counter(1, Counter::DtlbStep);
+        (handle.counter(0, Counter::DtlbStep), nobody)
+    });
+    assert_eq!(simulation.run(100).expect("runs"), RunEnd::TasksDone);
+    let index = u64::from(Counter::DtlbStep.index());
+    assert_eq!(read.take(), Some((7000 + index, 0)));
+    assert_eq!(seen.borrow().steps, [(1, 7)]);
+    assert!(simulation.final_counts().is_empty());
+    simulation.finish().expect("finishes");
+    let counts = simulation.final_counts();
+    assert_eq!(counts[0].get(Counter::CpuCycles), 7000);
+    let told = &keeper.borrow().0;
+    assert!(told.iter().any(|event| matches!(
+        &event.kind,
+        EventKind::Counters { core: 0, values } if **values == counts[0]
+    )));
 }

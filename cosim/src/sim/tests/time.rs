@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::Rng;
-use vmsa::El;
+use vmsa::{DsbKind, El};
 
 use super::{Shelf, quiet, simulation};
 use crate::dut::TraceFormat;
@@ -46,7 +46,7 @@ fn busy_run(seed: u64, jitter: u64, observed: bool) -> (Vec<u8>, Figures) {
                         core.access(CoreRequest::store(va, 3, El::El1, va + 1))
                             .await,
                     ),
-                    2 => drop(core.access(CoreRequest::dsb()).await),
+                    2 => drop(core.access(CoreRequest::dsb(DsbKind::SY)).await),
                     _ => handle.sleep(rng.random_range(0..100)).await,
                 }
             }
