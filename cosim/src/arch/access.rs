@@ -187,6 +187,8 @@ pub enum Reason {
     DeviceMisaligned,
     /// Fetch from Device memory.
     DeviceFetch,
+    /// Several cached entries match.
+    Conflict,
     /// Permission bits, table limits, PAN or WXN forbid the access.
     NotPermitted,
     /// The access itself got an error response.
@@ -210,6 +212,7 @@ impl Reason {
             | Reason::NextTableTooLarge
             | Reason::OutputTooLarge => FaultKind::AddressSize,
             Reason::ReadError => FaultKind::ExternalAbortOnWalk,
+            Reason::Conflict => FaultKind::TlbConflict,
             Reason::AccessFlag => FaultKind::AccessFlag,
             Reason::DeviceFetch | Reason::NotPermitted => FaultKind::Permission,
             Reason::AccessError => FaultKind::ExternalAbort,
@@ -228,6 +231,7 @@ impl Reason {
             Reason::FlatAddressTooLarge => "VMSA-02",
             Reason::BaseTooLarge | Reason::OutputTooLarge => "VMSA-45",
             Reason::ReadError => "WALK-10",
+            Reason::Conflict => "TLB-10",
             Reason::Invalid | Reason::Reserved => "WALK-03",
             Reason::NextTableTooLarge => "VMSA-42",
             Reason::AccessFlag => "VMSA-43",
@@ -254,6 +258,7 @@ impl Reason {
             }
             Reason::BaseTooLarge => "the table base exceeds the output size",
             Reason::ReadError => "the descriptor read got an error response",
+            Reason::Conflict => "entries that differ may both be cached",
             Reason::Invalid => "the descriptor is invalid (bit 0 = 0)",
             Reason::Reserved => "bits 1:0 = 01 at a level without blocks count as invalid",
             Reason::NextTableTooLarge => "the next-table address exceeds the output size",

@@ -63,6 +63,12 @@ pub struct Profile {
     pub hafdbs: u8,
     /// Whether a TLB may use the Contiguous hint.
     pub contiguous: bool,
+    /// 2 with FEAT_ETS2, 0 without (section 13.3).
+    pub ets: u8,
+    /// FEAT_BBM level, 0 to 2 (section 12.3).
+    pub bbml: u8,
+    /// Whether a lookup that matches several entries may abort: BBM_NOABORT = 0 (TLB-11).
+    pub conflict_abort: bool,
 }
 
 impl Default for Profile {
@@ -72,6 +78,9 @@ impl Default for Profile {
             asid_bits: 16,
             hafdbs: 2,
             contiguous: true,
+            ets: 2,
+            bbml: 2,
+            conflict_abort: false,
         }
     }
 }

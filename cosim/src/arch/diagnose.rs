@@ -38,7 +38,8 @@ impl<M: ReadDescriptor + ?Sized> Case<'_, M> {
     #[must_use]
     pub fn blame(&self) -> &'static str {
         let plain = Trial::new(self.memory, self.context, self.access, self.walk);
-        self.error_ignored()
+        self.conflict()
+            .or_else(|| self.error_ignored())
             .or_else(|| self.out_of_time())
             .or_else(|| self.update_missed())
             .or_else(|| self.changed(&plain, rules::IGNORED))
@@ -46,6 +47,20 @@ impl<M: ReadDescriptor + ?Sized> Case<'_, M> {
             .or_else(|| self.elsewhere(&plain))
             .or_else(|| self.changed(&plain, rules::MADE_UP))
             .unwrap_or_else(|| self.by_kind())
+    }
+
+    /// TLB-10, TLB-11: a conflict abort without entries in conflict, or where there shall be none.
+    fn conflict(&self) -> Option<&'static str> {
+        let Outcome::Fault { fsc, .. } = self.observed else {
+            return None;
+        };
+        if fsc.kind() != Some(FaultKind::TlbConflict) {
+            return None;
+        }
+        Some(match self.context.profile.conflict_abort {
+            true => "TLB-10",
+            false => "TLB-11",
+        })
     }
 
     /// The first of `rules` whose change of `plain` gives what was observed.
@@ -86,11 +101,54 @@ impl<M: ReadDescriptor + ?Sized> Case<'_, M> {
             unbound: true,
             ..*self.search
         };
-        self.found(&unbound).then_some(match self.observed {
-            Outcome::Translated { .. } => "TLBI-01",
-            Outcome::Fault { .. } if self.early => "WALK-27",
-            Outcome::Fault { .. } => "WALK-28",
+        if !self.found(&unbound) {
+            return None;
+        }
+        let held = match self.observed {
+            Outcome::Translated { .. } => true,
+            // Held entries give these too (VMSA-47).
+            Outcome::Fault { fsc, .. } => {
+                matches!(
+                    fsc.kind(),
+                    Some(FaultKind::Permission | FaultKind::TlbConflict)
+                )
+            }
+        };
+        Some(match self.remote() {
+            // TLBI-21, TLBI-22: under way when the barrier of another PE completed.
+            Some(completed) if self.search.pending.issued <= completed => match self.access.kind {
+                _ if !held => "TLBI-07",
+                AccessKind::Write | AccessKind::Cas => "TLBI-22",
+                _ => "TLBI-21",
+            },
+            _ if held => "TLBI-01",
+            Some(_) => "TLBI-07",
+            None if self.early => "WALK-27",
+            None => "WALK-28",
         })
+    }
+
+    /// Completion of the last operation of another PE that binds the access, if the answer would have
+    /// been right without those.
+    fn remote(&self) -> Option<u64> {
+        let local = Search {
+            local: true,
+            ..*self.search
+        };
+        let bound = self.search.pending.bound(self.search.done);
+        let completed = self
+            .search
+            .program
+            .invalidations()
+            .remote_completion(&bound)?;
+        (!self.early && self.found(&local)).then_some(completed)
+    }
+
+    /// The requirement on the barrier that goes with `requirement`.
+    #[must_use]
+    pub fn related(&self, requirement: &str) -> Option<&'static str> {
+        let about = requirement.starts_with("TLBI") && self.remote().is_some();
+        about.then_some("TLBI-20")
     }
 
     /// A descriptor was used that the access should have updated first, either the one in memory now
@@ -165,7 +223,7 @@ impl<M: ReadDescriptor + ?Sized> Case<'_, M> {
             Outcome::Fault { fsc, .. } => fsc.kind() == Some(FaultKind::Permission),
         };
         let asid = self.context.asid();
-        let other = self.search.judge.program().retired().iter().any(|retired| {
+        let other = self.search.program.retired().iter().any(|retired| {
             let context = Context {
                 registers: retired.registers,
                 ..*self.context
@@ -224,7 +282,6 @@ impl<M: ReadDescriptor + ?Sized> Case<'_, M> {
             (Outcome::Fault { fsc, .. }, Ok(_)) => match fsc.kind() {
                 Some(FaultKind::Permission) => "VMSA-20",
                 Some(FaultKind::ExternalAbort | FaultKind::ExternalAbortOnWalk) => "WALK-10",
-                Some(FaultKind::TlbConflict) => "TLB-11",
                 Some(FaultKind::Translation) => "WALK-03",
                 Some(FaultKind::AddressSize) => "VMSA-45",
                 _ => "VMSA-40",

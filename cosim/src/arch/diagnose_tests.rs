@@ -85,19 +85,19 @@ impl Bench {
             (SysReg::Mair, self.mair.0),
             (SysReg::Sctlr, self.sctlr.0),
         ] {
-            judge.issue(1, 1, Operation::Msr(register, value));
-            judge.complete(1, 1);
+            judge.issue(0, 1, 1, Operation::Msr(register, value));
+            judge.complete(0, 1, 1);
         }
-        judge.issue(2, 2, Operation::Isb);
-        judge.complete(3, 2);
+        judge.issue(0, 2, 2, Operation::Isb);
+        judge.complete(0, 3, 2);
         // Nothing of the contexts on the way is left.
-        judge.issue(4, 4, Operation::Tlbi(Tlbi::vmalle1(TlbiScope::Local)));
-        judge.complete(5, 4);
-        judge.issue(6, 5, Operation::Dsb);
-        judge.complete(7, 5);
-        judge.issue(10, 3, Operation::Access(access));
+        judge.issue(0, 4, 4, Operation::Tlbi(Tlbi::vmalle1(TlbiScope::Local)));
+        judge.complete(0, 5, 4);
+        judge.issue(0, 6, 5, Operation::Dsb(vmsa::DsbKind::SY));
+        judge.complete(0, 7, 5);
+        judge.issue(0, 10, 3, Operation::Access(access));
         (self.meanwhile)(&mut judge, &mut self.memory);
-        match judge.judge(&self.memory, 30, 3, observed) {
+        match judge.judge(0, &self.memory, 30, 3, observed) {
             Some(Err(rejection)) => rejection.requirement,
             other => panic!("not rejected: {other:?}"),
         }

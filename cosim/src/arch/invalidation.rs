@@ -1,7 +1,7 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! Which TLBI operations reach an entry, and since when it shall not come from before them: the
-//! lower bounds S_leaf and S_tab of section 13.2.
+//! Which entries a TLBI shall remove: table 11.2 of the VMSA contract.
 
+use vmsa::geometry::level_bytes;
 use vmsa::{Granule, Tlbi, TlbiOp};
 
 /// An entry that a TLB could hold.
@@ -35,122 +35,51 @@ pub const fn hint(tlbi: &Tlbi) -> Option<(Granule, u8)> {
     let level = tlbi.ttl() & 3;
     match (tlbi.ttl() >> 2, level) {
         // Levels without leaves in this profile are reserved, thus no hint.
-        (0, _) | (_, 0) | (2 | 3, 1) => None,
+        (0, _) | (_, 0) | (2, 1) => None,
         (1, _) => Some((Granule::K4, level)),
         (2, _) => Some((Granule::K16, level)),
         _ => Some((Granule::K64, level)),
     }
 }
 
-/// Whether `tlbi` shall remove `held` (table 11.2), ASIDs counting only in `asid_mask`.
+/// Whether `tlbi`, which names `asid` (cut to the bits in use where it was issued, TLBI-13), shall
+/// remove `held`.
 #[must_use]
-pub fn removes(tlbi: &Tlbi, held: &Held, asid_mask: u16) -> bool {
-    let asid = (tlbi.asid() ^ held.asid) & asid_mask == 0;
+pub fn removes(tlbi: &Tlbi, held: &Held, asid: u16) -> bool {
+    let same = asid == held.asid;
     match tlbi.op {
         TlbiOp::Vmalle1 => return true,
         // TLBI-02: no duty for global leaves.
-        TlbiOp::Aside1 => return asid && (held.table || !held.global),
+        TlbiOp::Aside1 => return same && (held.table || !held.global),
         _ => {}
     }
     if tlbi.op.last_level() && held.table {
         return false;
     }
     // TLBI-03: global leaves go whatever the ASID.
-    let concerned = !tlbi.op.by_asid() || asid || (held.global && !held.table);
-    let hinted = match hint(tlbi) {
-        None => true,
-        Some((granule, level)) if held.table => granule == held.granule && held.level < level,
-        Some((granule, level)) => granule == held.granule && held.level == level,
+    let concerned = !tlbi.op.by_asid() || same || (held.global && !held.table);
+    concerned && names(tlbi, held)
+}
+
+/// Whether the VA or range of `tlbi` and its hint cover `held`.
+fn names(tlbi: &Tlbi, held: &Held) -> bool {
+    let of_level = |level| match held.table {
+        true => held.level < level,
+        false => held.level == level,
     };
-    concerned && hinted && (tlbi.va() ^ held.va) >> held.span == 0
-}
-
-/// A TLBI in program order.
-#[derive(Clone, Copy, Debug)]
-struct Issued {
-    tlbi: Tlbi,
-    cycle: u64,
-    /// Place in program order of the first DSB after it.
-    fence: Option<u64>,
-}
-
-/// The TLBI operations of one PE that may still bind an access.
-#[derive(Clone, Debug, Default)]
-pub struct Invalidations {
-    issued: Vec<Issued>,
-}
-
-impl Invalidations {
-    /// `tlbi` was issued at `cycle`.
-    pub fn issue(&mut self, cycle: u64, tlbi: Tlbi) {
-        self.issued.push(Issued {
-            tlbi,
-            cycle,
-            fence: None,
-        });
-    }
-
-    /// A DSB stands at `order` in program order: accesses after it are bound by all TLBIs before it.
-    pub fn fence(&mut self, order: u64) {
-        for op in &mut self.issued {
-            op.fence.get_or_insert(order);
-        }
-    }
-
-    /// The latest cycle, up to `until`, from before which an access at `order` may not use `held`; 0 if
-    /// none.
-    #[must_use]
-    pub fn bound(&self, order: u64, held: &Held, asid_mask: u16, until: u64) -> u64 {
-        self.issued
-            .iter()
-            .filter(|op| op.cycle <= until && op.fence.is_some_and(|fence| fence < order))
-            .filter(|op| removes(&op.tlbi, held, asid_mask))
-            .map(|op| op.cycle)
-            .max()
-            .unwrap_or(0)
-    }
-
-    /// Drops operations that later ones make pointless, all accesses to come being after `order`.
-    /// Returns the cycle of the last operation that removed everything, if there was one.
-    pub fn compact(&mut self, order: u64) -> Option<u64> {
-        let fenced = |op: &Issued| op.fence.is_some_and(|fence| fence <= order);
-        let wiped = self
-            .issued
-            .iter()
-            .filter(|op| fenced(op) && op.tlbi.op == TlbiOp::Vmalle1)
-            .map(|op| op.cycle)
-            .max();
-        if let Some(wiped) = wiped {
-            self.issued.retain(|op| {
-                op.cycle > wiped || op.cycle == wiped && op.tlbi.op == TlbiOp::Vmalle1
-            });
-        }
-        let mut i = 0;
-        while i < self.issued.len() {
-            let op = self.issued[i];
-            let again = self.issued[i + 1..]
-                .iter()
-                .any(|later| later.tlbi == op.tlbi && fenced(later));
-            if again {
-                self.issued.remove(i);
-            } else {
-                i += 1;
-            }
-        }
-        wiped
-    }
-
-    /// Operations remembered.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.issued.len()
-    }
-
-    /// Whether none is remembered.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.issued.is_empty()
-    }
+    let Some(range) = tlbi.range() else {
+        let hinted =
+            hint(tlbi).is_none_or(|(granule, level)| granule == held.granule && of_level(level));
+        return hinted && (tlbi.va() ^ held.va) >> held.span == 0;
+    };
+    // TLBI-09; and a hint asks for a start aligned to the leaf it names.
+    let aligned = |level| range.start & (level_bytes(held.granule, level) - 1) == 0;
+    let bytes = 1 << held.span;
+    range.granule == Some(held.granule)
+        && range
+            .level
+            .is_none_or(|level| of_level(level) && aligned(level))
+        && range.overlaps(held.va & !(bytes - 1), bytes)
 }
 
 #[cfg(test)]
@@ -208,12 +137,12 @@ mod tests {
                 [false, false, false],
             ),
             (
-                Tlbi::vae1(Local, va, 7, Some((Granule::K64, 1))),
+                Tlbi::vae1(Local, va, 7, Some((Granule::K16, 1))),
                 [true, true, true],
             ),
         ];
         for (tlbi, expected) in rows {
-            let got = [PAGE, global, table].map(|held| removes(&tlbi, &held, 0xffff));
+            let got = [PAGE, global, table].map(|held| removes(&tlbi, &held, tlbi.asid()));
             assert_eq!(got, expected, "{tlbi}");
         }
     }
@@ -222,33 +151,55 @@ mod tests {
     fn eight_bit_asids_ignore_the_upper_operand_bits() {
         // TLBI-13.
         let tlbi = Tlbi::aside1(Local, 0xab07);
-        assert!(!removes(&tlbi, &PAGE, 0xffff));
-        assert!(removes(&tlbi, &PAGE, 0xff));
+        assert!(!removes(&tlbi, &PAGE, tlbi.asid()));
+        assert!(removes(&tlbi, &PAGE, tlbi.asid() & 0xff));
+        // An entry made under 16-bit ASIDs is not what an 8-bit operand names.
+        let long = Held {
+            asid: 0x107,
+            ..PAGE
+        };
+        assert!(!removes(&tlbi, &long, tlbi.asid() & 0xff));
     }
 
     #[test]
-    fn only_fenced_operations_bind() {
-        let mut ops = Invalidations::default();
-        ops.issue(100, Tlbi::vmalle1(Local));
-        assert_eq!(ops.bound(5, &PAGE, 0xffff, u64::MAX), 0);
-        ops.fence(3);
-        assert_eq!(ops.bound(3, &PAGE, 0xffff, u64::MAX), 0);
-        assert_eq!(ops.bound(4, &PAGE, 0xffff, u64::MAX), 100);
-        assert_eq!(ops.bound(4, &PAGE, 0xffff, 99), 0);
-    }
-
-    #[test]
-    fn compaction_keeps_the_bounds() {
-        let mut ops = Invalidations::default();
-        for cycle in 1..=9 {
-            ops.issue(cycle, Tlbi::vae1(Local, 0x40_2000, 7, None));
-            ops.fence(cycle);
+    fn ranges_name_what_they_overlap_in_their_granule() {
+        // TLBI-08, TLBI-09.
+        let op = |granule, start, level| Tlbi::rvae1(Local, granule, start, 0, 0, level, 7);
+        let table = Held {
+            table: true,
+            level: 2,
+            span: 21,
+            ..PAGE
+        };
+        for (tlbi, expected) in [
+            (op(Granule::K4, 0x40_1000, None), [true, true]),
+            (op(Granule::K4, 0x40_2000, None), [true, true]),
+            (op(Granule::K4, 0x40_0000, None), [false, true]),
+            (op(Granule::K4, 0x40_3000, None), [false, true]),
+            (op(Granule::K4, 0x60_0000, None), [false, false]),
+            (op(Granule::K16, 0x40_0000, None), [false, false]),
+            (op(Granule::K4, 0x40_2000, Some(3)), [true, true]),
+            (op(Granule::K4, 0x40_2000, Some(2)), [false, false]),
+            (
+                Tlbi::rvale1(Local, Granule::K4, 0x40_2000, 0, 0, None, 7),
+                [true, false],
+            ),
+            (
+                Tlbi::rvae1(Local, Granule::K4, 0x40_2000, 0, 0, None, 8),
+                [false, false],
+            ),
+            (
+                Tlbi::rvaae1(Local, Granule::K4, 0x40_2000, 0, 0, None),
+                [true, true],
+            ),
+        ] {
+            let got = [PAGE, table].map(|held| removes(&tlbi, &held, tlbi.asid()));
+            assert_eq!(got, expected, "{tlbi}");
         }
-        assert_eq!(ops.compact(9), None);
-        assert_eq!((ops.len(), ops.bound(10, &PAGE, 0xffff, u64::MAX)), (1, 9));
-        ops.issue(20, Tlbi::vmalle1(Local));
-        ops.fence(20);
-        assert_eq!(ops.compact(20), Some(20));
-        assert_eq!((ops.len(), ops.bound(21, &PAGE, 0xffff, u64::MAX)), (1, 20));
+        let reserved = Tlbi {
+            operand: op(Granule::K4, 0x40_2000, None).operand & !(3 << 46),
+            ..op(Granule::K4, 0, None)
+        };
+        assert!(!removes(&reserved, &PAGE, 7));
     }
 }

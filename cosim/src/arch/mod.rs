@@ -7,8 +7,11 @@
 
 pub mod access;
 pub mod attributes;
+pub mod binding;
 pub mod candidate;
+mod conflict;
 pub mod context;
+mod current;
 pub mod diagnose;
 pub mod explain;
 pub mod history;
@@ -22,6 +25,7 @@ pub mod regime;
 pub mod rules;
 pub mod search;
 pub mod walk;
+mod window;
 pub mod words;
 
 pub use access::{Access, AccessKind, Fault, Outcome, Reason};

@@ -23,4 +23,14 @@ impl Path {
         }
         Self { limits, ..self }
     }
+
+    /// Whether the tables may have been read one after the other at all.
+    #[must_use]
+    pub fn in_order(&self) -> bool {
+        let mut tau = 0;
+        self.tables.iter().flatten().all(|(_, span)| {
+            tau = tau.max(span.begin);
+            tau < span.end
+        })
+    }
 }

@@ -1,20 +1,23 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! Whether an observed result is in the permitted set P(A) of section 13.4, for one PE with ETS = 2.
+//! Whether an observed result is in the permitted set P(A) of section 13.4, for any number of PEs:
+//! one history of memory, and the program of each.
 //!
 //! Feed it what happened in the order of the event stream ([`Permitted::commit`],
 //! [`Permitted::issue`], ...) and ask it about each answer ([`Permitted::judge`]). Nearly every
 //! answer equals a walk of memory as it is now, which is always permitted; only the others pay for the
 //! exploration of past values, past contexts and the other descriptors of contiguous runs.
 
-use vmsa::FaultKind;
+use vmsa::TlbiScope;
 
-use super::access::{Access, Fault, Outcome, Reason};
-use super::candidate::{Candidate, equals_fault, equals_translation};
+use super::access::{Access, Outcome};
+use super::binding::Issued;
+use super::candidate::{Candidate, equals_fault};
 use super::context::{Context, Profile, Registers};
+use super::current::wants_recency;
 use super::diagnose::Case;
 use super::explain::explain;
 use super::history::History;
-use super::program::{Operation, Pending, Program};
+use super::program::{Operation, Program};
 use super::search::Search;
 use super::walk::{ReadDescriptor, translate};
 
@@ -35,6 +38,8 @@ pub enum Accepted {
 pub struct Rejection {
     /// Requirement that it breaks.
     pub requirement: &'static str,
+    /// Another that says the same from the side of the barrier, if there is one.
+    pub related: Option<&'static str>,
     /// What came.
     pub observed: Outcome,
     /// What would have been permitted, one line each.
@@ -43,20 +48,31 @@ pub struct Rejection {
     pub walk: String,
 }
 
-/// The judge of one PE.
+/// The judge of all PEs.
 #[derive(Clone, Debug, Default)]
 pub struct Permitted {
     profile: Profile,
     history: History,
-    program: Program,
+    /// By number; a PE that has done nothing yet has no past to remember.
+    pes: Vec<Option<Pe>>,
     /// Word address and cycle of error responses, oldest first.
     errors: Vec<(u64, u64)>,
     /// Values that ended by this cycle are lawful for nobody.
     unused: u64,
 }
 
+/// One PE.
+#[derive(Clone, Debug)]
+struct Pe {
+    program: Program,
+    /// Values that ended by this cycle are of no use to it.
+    unused: u64,
+    /// Broadcast TLBI operations issued.
+    broadcasts: u64,
+}
+
 impl Permitted {
-    /// A judge of a PE that leaves reset now.
+    /// A judge of hardware that leaves reset now.
     #[must_use]
     pub fn new(profile: Profile) -> Self {
         Self {
@@ -78,29 +94,100 @@ impl Permitted {
         self.errors.push((address & !7, cycle));
     }
 
-    /// A store or compare-and-swap of this PE to `address` became visible at `cycle`, or failed.
-    pub fn became_visible(&mut self, cycle: u64, address: u64) {
-        self.program.became_visible(cycle, address);
+    /// A store or compare-and-swap of `pe` to `address` became visible at `cycle`, or failed; `None`
+    /// is whichever PE made it.
+    pub fn became_visible(&mut self, pe: Option<u8>, cycle: u64, address: u64) {
+        for (number, known) in self.pes.iter_mut().enumerate() {
+            if let Some(known) = known
+                && pe.is_none_or(|pe| usize::from(pe) == number)
+            {
+                known.program.became_visible(cycle, address);
+            }
+        }
     }
 
-    /// The PE issued `operation` at `cycle`; `id` names it until it completes.
-    pub fn issue(&mut self, cycle: u64, id: u16, operation: Operation) {
-        self.program.issue(cycle, id, operation);
+    fn pe(&mut self, pe: u8, cycle: u64) -> &mut Pe {
+        let place = usize::from(pe);
+        if self.pes.len() <= place {
+            self.pes.resize_with(place + 1, || None);
+        }
+        let ets2 = self.profile.ets == 2;
+        self.pes[place].get_or_insert_with(|| Pe {
+            program: Program::new(pe, ets2),
+            unused: cycle,
+            broadcasts: 0,
+        })
     }
 
-    /// The operation `id`, one without a translation to judge, completed at `cycle`.
-    pub fn complete(&mut self, cycle: u64, id: u16) {
-        if let Some((_, Some(unused))) = self.program.complete(cycle, id) {
+    /// `pe` issued `operation` at `cycle`; `id` names it until it completes.
+    pub fn issue(&mut self, pe: u8, cycle: u64, id: u16, operation: Operation) {
+        let asid_bits = self.profile.asid_bits;
+        let issuer = self.pe(pe, cycle);
+        let order = issuer.program.issue(cycle, id, operation);
+        let Operation::Tlbi(tlbi) = operation else {
+            return;
+        };
+        // TLBI-09: the reserved granule names nothing, and has no effect to be told.
+        if tlbi.range().is_some_and(|range| range.granule.is_none()) {
+            return;
+        }
+        let number = issuer.broadcasts;
+        issuer.broadcasts += u64::from(tlbi.scope != TlbiScope::Local);
+        let masks = issuer.program.asid_masks(asid_bits);
+        let issued = Issued {
+            source: pe,
+            order,
+            cycle,
+            tlbi,
+            asids: masks.map(|mask| tlbi.asid() & mask),
+            number,
+        };
+        for reached in self.pes.iter_mut().flatten() {
+            reached.program.invalidations_mut().issue(issued);
+        }
+    }
+
+    /// A TLBI of `source` took effect on `pe` at `cycle`: the one whose number among the broadcast
+    /// operations of `source` ends in `tag`, or with `local` one that was not broadcast.
+    pub fn took_effect(&mut self, pe: u8, cycle: u64, source: u8, tag: u8, local: bool) {
+        if let Some(Some(pe)) = self.pes.get_mut(usize::from(pe)) {
+            let invalidations = pe.program.invalidations_mut();
+            invalidations.took_effect(cycle, source, tag, local);
+        }
+    }
+
+    /// The operation `id` of `pe`, one without a translation to judge, completed at `cycle`.
+    pub fn complete(&mut self, pe: u8, cycle: u64, id: u16) {
+        let Some(Some(owner)) = self.pes.get_mut(usize::from(pe)) else {
+            return;
+        };
+        let Some(done) = owner.program.complete(cycle, id) else {
+            return;
+        };
+        let Operation::Dsb(kind) = done.operation else {
+            return;
+        };
+        let mut unused = u64::MAX;
+        for reached in self.pes.iter_mut().flatten() {
+            let invalidations = reached.program.invalidations_mut();
+            invalidations.completed(cycle, pe, done.order, kind);
+            if let Some(wiped) = reached.program.compact(cycle) {
+                reached.unused = reached.unused.max(wiped);
+            }
+            unused = unused.min(reached.unused);
+        }
+        if unused > self.unused {
             // One generation is kept longer than needed, to tell a stale answer from a wrong one.
             self.history
                 .forget(std::mem::replace(&mut self.unused, unused));
         }
     }
 
-    /// Program order and what follows from it.
+    /// Program order of `pe` and what follows from it, if it has done anything.
     #[must_use]
-    pub fn program(&self) -> &Program {
-        &self.program
+    pub fn program(&self, pe: u8) -> Option<&Program> {
+        let known = self.pes.get(usize::from(pe))?.as_ref()?;
+        Some(&known.program)
     }
 
     /// Past values of memory.
@@ -109,100 +196,62 @@ impl Permitted {
         &self.history
     }
 
-    /// Judges the answer `observed` to the access `id` and completes it. `memory` is as of `cycle`,
+    /// Judges the answer `observed` to the access `id` of `pe` and completes it. `memory` is as of `cycle`,
     /// every commit up to it included. `None` if no access of that id is under way.
     ///
     /// # Errors
     /// [`Rejection`] if the answer is not permitted (ORD-01).
     pub fn judge(
         &mut self,
+        pe: u8,
         memory: &(impl ReadDescriptor + ?Sized),
         cycle: u64,
         id: u16,
         observed: Outcome,
     ) -> Option<Result<Accepted, Box<Rejection>>> {
-        let pending = *self.program.pending(id)?;
+        let program = self.program(pe)?;
+        let pending = *program.pending(id)?;
         let Operation::Access(access) = pending.operation else {
             return None;
         };
-        let verdict = if self.current(memory, &pending, &access, observed) {
+        let search = Search {
+            judge: self,
+            program,
+            pending: &pending,
+            done: cycle,
+            unbound: false,
+            local: false,
+            owing: false,
+            held: false,
+        };
+        let verdict = if search.current(memory, &access, observed) {
             Ok(Accepted::Current)
         } else {
-            self.explore(memory, cycle, &pending, &access, observed)
+            self.explore(&search, memory, &access, observed)
         };
-        self.complete(cycle, id);
+        self.complete(pe, cycle, id);
         Some(verdict)
-    }
-
-    /// Whether `observed` is what memory and the latest registers give now: the common case.
-    fn current(
-        &self,
-        memory: &(impl ReadDescriptor + ?Sized),
-        pending: &Pending,
-        access: &Access,
-        observed: Outcome,
-    ) -> bool {
-        let Some(registers) = self.program.latest_at(pending.order) else {
-            return false;
-        };
-        let context = Context {
-            registers: *registers,
-            profile: self.profile,
-        };
-        let first = translate(memory, &context, access);
-        match (first.outcome, access.second_part()) {
-            (Err(fault), _) => self.current_fault(pending, &fault, observed),
-            (Ok(translation), None) => {
-                first.update.is_none() && equals_translation(&translation, observed)
-            }
-            (Ok(translation), Some(part)) => {
-                let second = translate(memory, &context, &part);
-                match second.outcome {
-                    Ok(_) => {
-                        first.update.is_none()
-                            && second.update.is_none()
-                            && equals_translation(&translation, observed)
-                    }
-                    // The lower part then leaves undone what update it owes (HAF-08).
-                    Err(fault) => self.current_fault(pending, &fault, observed),
-                }
-            }
-        }
-    }
-
-    fn current_fault(&self, pending: &Pending, fault: &Fault, observed: Outcome) -> bool {
-        equals_fault(fault, observed)
-            && fault.reason.kind() != FaultKind::ExternalAbortOnWalk
-            && !(wants_recency(fault) && self.program.older_store_pending(pending.order))
     }
 
     fn explore(
         &self,
+        search: &Search<'_>,
         memory: &(impl ReadDescriptor + ?Sized),
-        cycle: u64,
-        pending: &Pending,
         access: &Access,
         observed: Outcome,
     ) -> Result<Accepted, Box<Rejection>> {
-        let early = self.program.older_store_pending(pending.order);
+        let early = search.program.older_store_pending(search.pending.order);
         let matches = |candidate: &Candidate| match candidate {
-            Candidate::Translation(translation) => equals_translation(translation, observed),
             Candidate::Fault(fault) => {
                 equals_fault(fault, observed) && !(early && wants_recency(fault))
             }
+            other => other.is(observed),
         };
-        let search = Search {
-            judge: self,
-            pending,
-            done: cycle,
-            unbound: false,
-            owing: false,
-        };
-        if self.permits(&search, memory, access, &matches) {
+        if self.permits(search, memory, access, &matches) {
             return Ok(Accepted::Lawful);
         }
         Err(Box::new(
-            self.rejection(&search, memory, access, observed, early),
+            self.rejection(search, memory, access, observed, early),
         ))
     }
 
@@ -242,7 +291,7 @@ impl Permitted {
         observed: Outcome,
         early: bool,
     ) -> Rejection {
-        let registers = self.registers_of(search.pending);
+        let registers = registers_of(search);
         let context = Context {
             registers,
             profile: self.profile,
@@ -277,23 +326,14 @@ impl Permitted {
             observed,
             early,
         };
+        let requirement = case.blame();
         Rejection {
-            requirement: case.blame(),
+            requirement,
+            related: case.related(requirement),
             observed,
             permitted,
             walk: explain(&context, &drawn, &walk),
         }
-    }
-
-    /// The newest registers that may be in force for `pending`.
-    fn registers_of(&self, pending: &Pending) -> Registers {
-        let mut newest = Registers::default();
-        self.program
-            .for_each_context(pending.isb, pending.order, &mut |registers| {
-                newest = *registers;
-                true
-            });
-        newest
     }
 
     /// Implementation choices.
@@ -310,17 +350,17 @@ impl Permitted {
     }
 }
 
-/// Whether the fault comes from a descriptor read, which shall be recent (section 13.3); the others
-/// follow from the address and the registers alone.
-const fn wants_recency(fault: &Fault) -> bool {
-    matches!(
-        fault.reason,
-        Reason::Invalid
-            | Reason::Reserved
-            | Reason::NextTableTooLarge
-            | Reason::OutputTooLarge
-            | Reason::AccessFlag
-    )
+/// The newest registers that may be in force for the access.
+fn registers_of(search: &Search<'_>) -> Registers {
+    let mut newest = Registers::default();
+    let (isb, order) = (search.pending.isb, search.pending.order);
+    search
+        .program
+        .for_each_context(isb, order, &mut |registers| {
+            newest = *registers;
+            true
+        });
+    newest
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! Program order on one PE: what is under way, which register values may be in force for it, which
 //! invalidations bind it, and how recent a faulting descriptor read shall be (sections 13.2, 13.3 and
-//! 13.5 with ETS = 2).
+//! 13.5). Completions may come in any order.
 
-use vmsa::{SysReg, Tlbi};
+use vmsa::{DsbKind, SysReg, Tcr, Tlbi};
 
 use super::access::{Access, AccessKind};
+use super::binding::{Bound, Invalidations};
 use super::context::Registers;
-use super::invalidation::Invalidations;
 
 /// What a PE can issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub enum Operation {
     Msr(SysReg, u64),
     /// Context synchronisation event.
     Isb,
-    /// Full data synchronisation barrier.
-    Dsb,
+    /// Data synchronisation barrier.
+    Dsb(DsbKind),
     /// TLB invalidation.
     Tlbi(Tlbi),
 }
@@ -41,15 +41,17 @@ pub struct Pending {
     pub order: u64,
     /// Cycle of issue.
     pub issued: u64,
-    /// F(A), or the cycle of issue if that is later: a descriptor that makes it fault was current at
-    /// this cycle or later (WALK-27, WALK-28).
+    /// F(A), with ETS2 the cycle of issue if that is later: a descriptor that makes it fault was
+    /// current at this cycle or later (WALK-27, WALK-28).
     pub recent: u64,
     /// Place in program order of the last ISB before it.
     pub isb: u64,
     /// The operation.
     pub operation: Operation,
-    /// It is a store, and its effect is visible although the answer is still to come.
-    pub visible: bool,
+    /// Words of a store or compare-and-swap whose effect is still to be seen.
+    unseen: u8,
+    /// Cycle at which the last of them was seen, although the answer is still to come.
+    pub performed: Option<u64>,
 }
 
 impl Pending {
@@ -59,6 +61,26 @@ impl Pending {
             return false;
         };
         access.kind == AccessKind::Write && !access.at
+    }
+
+    /// The access as invalidations see it, all of it done by `done`.
+    #[must_use]
+    pub fn bound(&self, done: u64) -> Bound {
+        Bound {
+            order: self.order,
+            performed: self.performed.unwrap_or(done),
+            remote: true,
+        }
+    }
+}
+
+/// Words that an operation writes.
+fn words_written(operation: &Operation) -> u8 {
+    match operation {
+        Operation::Access(access) if access.kind.writes() && !access.at => {
+            1 + u8::from((access.va & 7) + access.bytes() > 8)
+        }
+        _ => 0,
     }
 }
 
@@ -81,9 +103,10 @@ pub struct Retired {
 /// One PE.
 #[derive(Clone, Debug)]
 pub struct Program {
+    ets2: bool,
     next: u64,
     last_isb: u64,
-    /// Latest completion of an explicit access, DSB or ISB.
+    /// Latest completion of an explicit access, DSB or ISB; without ETS2 of an ISB.
     performed: u64,
     last_msr: u64,
     latest: Registers,
@@ -95,8 +118,17 @@ pub struct Program {
 
 impl Default for Program {
     fn default() -> Self {
+        Self::new(0, true)
+    }
+}
+
+impl Program {
+    /// PE number `own` as it leaves reset, with FEAT_ETS2 or without.
+    #[must_use]
+    pub fn new(own: u8, ets2: bool) -> Self {
         let reset = vec![Written { order: 0, value: 0 }];
         Self {
+            ets2,
             next: 1,
             last_isb: 0,
             performed: 0,
@@ -105,14 +137,13 @@ impl Default for Program {
             written: std::array::from_fn(|_| reset.clone()),
             pending: Vec::with_capacity(64),
             retired: Vec::new(),
-            invalidations: Invalidations::default(),
+            invalidations: Invalidations::new(own, ets2),
         }
     }
-}
 
-impl Program {
     /// `operation` was issued at `cycle` and will be told complete by `id`.
-    pub fn issue(&mut self, cycle: u64, id: u16, operation: Operation) {
+    /// Returns its place in program order. A TLBI is told to the [`Invalidations`] by the caller.
+    pub fn issue(&mut self, cycle: u64, id: u16, operation: Operation) -> u64 {
         let order = self.next;
         self.next += 1;
         match operation {
@@ -121,11 +152,14 @@ impl Program {
                 self.latest.set(register, value);
                 self.last_msr = order;
             }
-            Operation::Tlbi(tlbi) => self.invalidations.issue(cycle, tlbi),
-            Operation::Dsb => self.invalidations.fence(order),
-            Operation::Access(_) | Operation::Isb => {}
+            Operation::Dsb(kind) => self.invalidations.fence(order, kind),
+            Operation::Isb => self.invalidations.synchronise(order),
+            Operation::Access(_) | Operation::Tlbi(_) => {}
         }
-        let recent = self.performed.max(cycle);
+        let recent = match self.ets2 {
+            true => self.performed.max(cycle),
+            false => self.performed,
+        };
         let isb = self.last_isb;
         self.pending.push(Pending {
             id,
@@ -134,58 +168,89 @@ impl Program {
             recent,
             isb,
             operation,
-            visible: false,
+            unseen: words_written(&operation),
+            performed: None,
         });
         if operation == Operation::Isb {
             self.last_isb = order;
         }
+        order
     }
 
-    /// The operation with `id` completed at `cycle`; `None` if none is under way. The second value is
-    /// the cycle up to which past values of memory are of no use to anybody, if that moved.
-    pub fn complete(&mut self, cycle: u64, id: u16) -> Option<(Pending, Option<u64>)> {
+    /// The operation with `id` completed at `cycle`; `None` if none is under way.
+    pub fn complete(&mut self, cycle: u64, id: u16) -> Option<Pending> {
         let place = self.pending.iter().position(|pending| pending.id == id)?;
         let done = self.pending.remove(place);
-        let synchronises = matches!(done.operation, Operation::Dsb | Operation::Isb);
-        if done.operation.explicit() || synchronises {
-            self.performed = self.performed.max(cycle);
-            for later in self
-                .pending
-                .iter_mut()
-                .filter(|later| later.order > done.order)
-            {
-                later.recent = later.recent.max(cycle);
+        match done.operation {
+            Operation::Isb => {
+                self.performed_at(cycle, done.order);
+                self.retire(cycle, done.order);
+                self.forget_replaced(done.order);
             }
+            Operation::Dsb(_) if self.ets2 => self.performed_at(cycle, done.order),
+            Operation::Access(_) if self.ets2 && done.operation.explicit() => {
+                self.performed_at(done.performed.unwrap_or(cycle), done.order);
+            }
+            Operation::Tlbi(_) => self.invalidations.answered(done.order),
+            _ => {}
         }
-        if !synchronises {
-            return Some((done, None));
+        Some(done)
+    }
+
+    /// What stands at `order` was performed at `cycle`: faults of what follows are no older.
+    fn performed_at(&mut self, cycle: u64, order: u64) {
+        self.performed = self.performed.max(cycle);
+        for later in self.pending.iter_mut().filter(|p| p.order > order) {
+            later.recent = later.recent.max(cycle);
         }
-        if done.operation == Operation::Isb {
-            self.retire(cycle, done.order);
+    }
+
+    /// Drops register values that the ISB at `order` replaced, unless something older is under way.
+    fn forget_replaced(&mut self, order: u64) {
+        if self.pending.iter().any(|pending| pending.order < order) {
+            return;
         }
-        // Whoever is older than the barrier may still use what is dropped here.
-        if self
+        for written in &mut self.written {
+            let settled = written.iter().rposition(|w| w.order < order).unwrap_or(0);
+            written.drain(..settled);
+        }
+    }
+
+    /// Drops invalidations that bind nothing any more. Returns the cycle up to which past values of
+    /// memory are of no use to this PE, if an operation that removed everything says so.
+    pub fn compact(&mut self, cycle: u64) -> Option<u64> {
+        let order = self
             .pending
             .iter()
-            .any(|pending| pending.order < done.order)
-        {
-            return Some((done, None));
-        }
-        if done.operation == Operation::Isb {
-            for written in &mut self.written {
-                let settled = written
-                    .iter()
-                    .rposition(|w| w.order < done.order)
-                    .unwrap_or(0);
-                written.drain(..settled);
-            }
-            return Some((done, None));
-        }
-        let wiped = self.invalidations.compact(done.order);
-        if let Some(wiped) = wiped {
-            self.retired.retain(|retired| retired.until > wiped);
-        }
-        Some((done, wiped))
+            .map(|p| p.order)
+            .min()
+            .unwrap_or(self.next);
+        let issued = self
+            .pending
+            .iter()
+            .map(|p| p.issued)
+            .min()
+            .unwrap_or(cycle + 1);
+        let wiped = self.invalidations.compact(order, issued)?;
+        self.retired.retain(|retired| retired.until > wiped);
+        Some(wiped)
+    }
+
+    /// The ASID mask under each TCR_EL1 that may be in force for what is issued next, the profile
+    /// having `asid_bits`: the oldest and the newest.
+    #[must_use]
+    pub fn asid_masks(&self, asid_bits: u32) -> [u16; 2] {
+        let mask = |written: &Written| match Tcr(written.value).asid16() && asid_bits == 16 {
+            true => 0xffff,
+            false => 0xff,
+        };
+        let all = &self.written[SysReg::Tcr as usize];
+        let settled = all
+            .iter()
+            .rposition(|w| w.order < self.last_isb)
+            .unwrap_or(0);
+        let masks = || all[settled..].iter().map(mask);
+        [masks().min().unwrap_or(0xff), masks().max().unwrap_or(0xff)]
     }
 
     /// The contexts that the ISB at `order`, complete at `cycle`, made past.
@@ -274,33 +339,38 @@ impl Program {
         self.pending.iter().find(|pending| pending.id == id)
     }
 
-    /// A store or compare-and-swap of this PE to `address` became visible at `cycle`, or failed.
-    /// That, and not its answer, is the instant of its effect (section 13.3).
+    /// A word at `address` that a store or compare-and-swap of this PE writes became visible at
+    /// `cycle`, or failed. That, and not its answer, is the instant of its effect (section 13.3).
     pub fn became_visible(&mut self, cycle: u64, address: u64) {
         // Only the offset in the page is known of an access before its answer.
         let near =
             |va: u64| (address ^ va) & 0xff8 == 0 || (address ^ va.wrapping_add(7)) & 0xff8 == 0;
-        let written = |pending: &Pending| match pending.operation {
-            Operation::Access(access) => pending.stores() && near(access.va),
+        let writes = |pending: &Pending| match pending.operation {
+            Operation::Access(access) => pending.unseen > 0 && near(access.va),
             _ => false,
         };
-        let Some(place) = self.pending.iter().position(|p| !p.visible && written(p)) else {
+        let Some(place) = self.pending.iter().position(writes) else {
             return;
         };
-        self.pending[place].visible = true;
-        let order = self.pending[place].order;
-        for later in self.pending.iter_mut().filter(|later| later.order > order) {
-            later.recent = later.recent.max(cycle);
+        let found = &mut self.pending[place];
+        found.unseen -= 1;
+        if found.unseen == 0 {
+            found.performed = Some(cycle);
+            let order = found.order;
+            if self.ets2 {
+                for later in self.pending.iter_mut().filter(|p| p.order > order) {
+                    later.recent = later.recent.max(cycle);
+                }
+            }
         }
     }
 
-    /// Whether a store before `order` in program order has not taken effect yet. When a load or a
-    /// compare-and-swap does is not told before its answer.
+    /// Whether ETS2 asks a faulting access at `order` to wait: a store before it has not taken effect
+    /// yet. When a load or a compare-and-swap does is not told before its answer.
     #[must_use]
     pub fn older_store_pending(&self, order: u64) -> bool {
-        self.pending
-            .iter()
-            .any(|p| p.order < order && p.stores() && !p.visible)
+        let waiting = |p: &Pending| p.order < order && p.stores() && p.performed.is_none();
+        self.ets2 && self.pending.iter().any(waiting)
     }
 
     /// Replaced contexts from which entries may still live.
@@ -314,92 +384,13 @@ impl Program {
     pub fn invalidations(&self) -> &Invalidations {
         &self.invalidations
     }
+
+    /// The invalidations, to tell them what other PEs do.
+    pub fn invalidations_mut(&mut self) -> &mut Invalidations {
+        &mut self.invalidations
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use vmsa::{El, TlbiScope};
-
-    fn load() -> Operation {
-        Operation::Access(Access::new(AccessKind::Read, El::El1, 0))
-    }
-
-    fn mairs(program: &Program, id: u16) -> Vec<u64> {
-        let pending = program.pending(id).unwrap();
-        let mut seen = Vec::new();
-        program.for_each_context(pending.isb, pending.order, &mut |registers| {
-            seen.push(registers.mair.0);
-            false
-        });
-        seen
-    }
-
-    #[test]
-    fn a_register_write_is_old_or_new_until_the_isb() {
-        // Section 13.5.
-        let mut program = Program::default();
-        program.issue(1, 1, Operation::Msr(SysReg::Mair, 7));
-        program.issue(2, 2, load());
-        program.issue(3, 3, Operation::Isb);
-        program.issue(4, 4, load());
-        program.issue(5, 5, Operation::Msr(SysReg::Mair, 8));
-        program.issue(6, 6, load());
-        assert_eq!(mairs(&program, 2), [7, 0]);
-        assert_eq!(mairs(&program, 4), [7]);
-        assert_eq!(mairs(&program, 6), [8, 7]);
-        program.complete(10, 1);
-        program.complete(11, 2);
-        program.complete(12, 3);
-        assert_eq!(mairs(&program, 4), [7]);
-        assert_eq!(mairs(&program, 6), [8, 7]);
-    }
-
-    #[test]
-    fn recency_follows_the_older_accesses_only() {
-        // Section 13.3 with ETS = 2.
-        let store = Operation::Access(Access::new(AccessKind::Write, El::El1, 0));
-        let mut program = Program::default();
-        program.issue(1, 1, store);
-        program.issue(2, 2, load());
-        program.issue(3, 3, load());
-        program.complete(50, 3);
-        assert_eq!(program.pending(2).unwrap().recent, 2);
-        assert!(program.older_store_pending(program.pending(2).unwrap().order));
-        program.complete(60, 1);
-        assert_eq!(program.pending(2).unwrap().recent, 60);
-        assert!(!program.older_store_pending(program.pending(2).unwrap().order));
-    }
-
-    #[test]
-    fn a_visible_store_is_done_before_its_answer() {
-        let store = Operation::Access(Access::new(AccessKind::Write, El::El1, 0x1238));
-        let mut program = Program::default();
-        program.issue(1, 1, store);
-        program.issue(2, 2, load());
-        program.became_visible(30, 0x9_5678);
-        assert!(program.older_store_pending(program.pending(2).unwrap().order));
-        program.became_visible(40, 0x9_5238);
-        assert!(!program.older_store_pending(program.pending(2).unwrap().order));
-        assert_eq!(program.pending(2).unwrap().recent, 40);
-    }
-
-    #[test]
-    fn a_full_invalidation_ends_retired_contexts() {
-        let mut program = Program::default();
-        program.issue(1, 1, Operation::Msr(SysReg::Sctlr, 1));
-        program.issue(2, 2, Operation::Isb);
-        program.complete(3, 1);
-        program.complete(4, 2);
-        program.issue(5, 3, Operation::Msr(SysReg::Ttbr0, 0x1000));
-        program.issue(6, 4, Operation::Isb);
-        program.complete(7, 3);
-        program.complete(8, 4);
-        assert_eq!(program.retired().len(), 1);
-        program.issue(9, 5, Operation::Tlbi(Tlbi::vmalle1(TlbiScope::Local)));
-        program.issue(10, 6, Operation::Dsb);
-        program.complete(11, 5);
-        assert_eq!(program.complete(12, 6).unwrap().1, Some(9));
-        assert!(program.retired().is_empty());
-    }
-}
+#[path = "program_tests.rs"]
+mod tests;

@@ -10,43 +10,49 @@ use super::attributes::Attributes;
 use super::candidate::Candidate;
 use super::context::Context;
 use super::history::Span;
-use super::invalidation::{Held, untagged};
 use super::path::Path;
 use super::permission::Rights;
 use super::permitted::Permitted;
-use super::program::Pending;
+use super::program::{Pending, Program};
 use super::regime::Regime;
 use super::walk::{
     Entry, Leaf, ReadDescriptor, Translation, alignment_fault, classify, decode_word, finish_leaf,
     untranslated, updated,
 };
+use super::window::held;
 
 /// What the exploration of one access knows.
 #[derive(Clone, Copy)]
 pub struct Search<'a> {
-    /// History and program order.
+    /// History, errors and profile.
     pub judge: &'a Permitted,
+    /// Program order of its PE.
+    pub program: &'a Program,
     /// The access in program order.
     pub pending: &'a Pending,
     /// Cycle of its answer.
     pub done: u64,
     /// Leave out the lower bounds of time: to tell a stale answer from a wrong one.
     pub unbound: bool,
+    /// Leave out the operations of other PEs: to tell who should have removed a stale entry.
+    pub local: bool,
     /// A hardware update that the access still owes does not stand in its way: the lower part of an
     /// access whose upper part faults updates nothing (HAF-08, HAF-09).
     pub owing: bool,
+    /// Visit the leaves that a TLB may hold instead of outcomes.
+    pub held: bool,
 }
 
 /// A walk on its way: what all its levels share.
-struct Way<'a> {
-    context: Context,
-    access: &'a Access,
-    regime: Regime,
+pub(super) struct Way<'a> {
+    pub(super) context: Context,
+    pub(super) access: &'a Access,
+    pub(super) regime: Regime,
     /// Completion of the ISB that replaced the context; entries of it are used from TLBs only.
-    until: Option<u64>,
+    pub(super) until: Option<u64>,
 }
 
-type Visit<'a> = &'a mut dyn FnMut(&Candidate) -> bool;
+pub(super) type Visit<'a> = &'a mut dyn FnMut(&Candidate) -> bool;
 
 impl Search<'_> {
     /// Visits the permitted outcomes of one page of an access until `visit` returns true; returns
@@ -57,7 +63,7 @@ impl Search<'_> {
         access: &Access,
         visit: Visit<'_>,
     ) -> bool {
-        let program = self.judge.program();
+        let program = self.program;
         let profile = self.judge.profile();
         let (mut translating, mut asids) = (false, [None; 8]);
         let found =
@@ -77,6 +83,12 @@ impl Search<'_> {
             });
         if found || !translating {
             return found;
+        }
+        if profile.conflict_abort && !self.held && self.conflict(memory, access) {
+            let fault = Fault::new(access, Reason::Conflict, 0);
+            if visit(&Candidate::Fault(fault)) {
+                return true;
+            }
         }
         // Entries of replaced contexts live on where ASID or nG let them match (section 13.5).
         program.retired().iter().any(|retired| {
@@ -105,6 +117,7 @@ impl Search<'_> {
                 Candidate::Translation(Translation {
                     leaf: Some(leaf), ..
                 }) => !leaf.descriptor.ng(),
+                Candidate::Held(leaf) => !leaf.descriptor.ng(),
                 // Faults of a held entry: the ASID of the context decides, its nG is not known here.
                 _ => false,
             };
@@ -174,7 +187,7 @@ impl Search<'_> {
             match classify(&way.regime, level, descriptor) {
                 Entry::Bad(reason) => {
                     let fault = Fault::new(way.access, reason, level);
-                    self.fresh(way, &path, span) && visit(&Candidate::Fault(fault))
+                    self.fresh(way, &path, level, span) && visit(&Candidate::Fault(fault))
                 }
                 Entry::Table(next) => {
                     let held = held(way, level, descriptor, true, 0);
@@ -183,6 +196,9 @@ impl Search<'_> {
                         limits = limits.and(descriptor);
                     }
                     let path = path.through(level, held, span, limits);
+                    if !self.unbound && !path.in_order() {
+                        return false;
+                    }
                     self.level(memory, way, level + 1, next, path, visit)
                 }
                 Entry::Leaf(output) => {
@@ -263,17 +279,21 @@ impl Search<'_> {
                 // HAF-10, HAF-11: such a fault leaves AF alone.
                 Err(fault) => fault,
                 Ok(good) if self.owing => {
-                    return self.fresh(way, path, span) && self.reach(way, found, good, visit);
+                    return self.fresh(way, path, level, span)
+                        && self.reach(way, found, good, visit);
                 }
                 // Success needs the updated value, which is a value of its own in the history.
                 Ok(_) => return false,
             };
-            return self.fresh(way, path, span) && visit(&Candidate::Fault(fault));
+            return self.fresh(way, path, level, span) && visit(&Candidate::Fault(fault));
         }
         let held = held(way, level, descriptor, false, run_bits);
-        let bound = self.bound(way, &held, u64::MAX);
-        if way.until.is_some_and(|until| bound >= until) || !self.possible(way, path, span, bound) {
+        let bound = self.bound(&held, u64::MAX);
+        if way.until.is_some_and(|until| bound >= until) || !self.possible(path, span, bound) {
             return false;
+        }
+        if self.held {
+            return found.tell_held(way, visit);
         }
         match finished {
             // HAF-12: a write through a clean value needs the updated one.
@@ -342,68 +362,14 @@ impl Search<'_> {
         };
         visit(&Candidate::Fault(fault))
     }
-
-    /// Whether a value that is never held may have been read for this access (section 13.3).
-    fn fresh(&self, way: &Way<'_>, path: &Path, span: Span) -> bool {
-        let recent = if self.unbound { 0 } else { self.pending.recent };
-        way.until.is_none() && self.possible(way, path, span, recent)
-    }
-
-    /// Whether a walk may have read the last value at some instant from `floor` on, having read the
-    /// tables of `path` in order before it.
-    ///
-    /// The bound of a table (S_tab) counts operations up to that instant only: one that removed the
-    /// table entry later did not remove the leaf already held (TLBI-15).
-    fn possible(&self, way: &Way<'_>, path: &Path, span: Span, floor: u64) -> bool {
-        let mut instant = floor.max(span.begin);
-        loop {
-            // tau never decreases along the path.
-            let mut tau = 0;
-            for (held, table) in path.tables.iter().flatten() {
-                tau = tau.max(table.begin).max(self.bound(way, held, instant));
-                if tau >= table.end && !self.unbound {
-                    return false;
-                }
-            }
-            if tau <= instant || self.unbound {
-                return (instant < span.end || self.unbound) && instant <= self.done;
-            }
-            instant = tau;
-        }
-    }
-
-    /// The latest operation up to `until` that an entry like `held` shall not be older than.
-    fn bound(&self, way: &Way<'_>, held: &Held, until: u64) -> u64 {
-        if self.unbound {
-            return 0;
-        }
-        let mask = way.context.asid_mask();
-        self.judge
-            .program()
-            .invalidations()
-            .bound(self.pending.order, held, mask, until)
-    }
 }
 
 /// A leaf value found; `run_bits` is the log2 of the run length, or 0 without the use of the hint.
-struct Found {
-    level: u8,
+pub(super) struct Found {
+    pub(super) level: u8,
     address: u64,
-    output: u64,
-    descriptor: Descriptor,
+    pub(super) output: u64,
+    pub(super) descriptor: Descriptor,
     span: Span,
-    run_bits: u32,
-}
-
-fn held(way: &Way<'_>, level: u8, descriptor: Descriptor, table: bool, run_bits: u32) -> Held {
-    let granule = way.regime.granule;
-    Held {
-        va: untagged(way.access.va),
-        span: level_lsb(granule, level) + run_bits,
-        granule,
-        level,
-        asid: way.context.asid(),
-        table,
-        global: !table && !descriptor.ng(),
-    }
+    pub(super) run_bits: u32,
 }
