@@ -2,10 +2,13 @@
 //! Data: loads bring what memory held during the access, stores take effect once, faulting accesses
 //! not at all.
 
-use std::collections::{BTreeMap, VecDeque};
+mod history;
+
+use std::collections::BTreeMap;
 
 use vmsa::{FaultKind, Fsc};
 
+use self::history::{Coherence, History, Window};
 use super::{Violation, Violations};
 use crate::dut::ports::{CommitKind, CoreRequest, CoreResponse, Op};
 use crate::sim::Memory;
@@ -13,8 +16,6 @@ use crate::sim::event::{Event, EventKind, Monitor};
 
 /// Name of this checker in reports.
 const NAME: &str = "data";
-/// Changes of a word remembered: a load may have been bound before the latest ones.
-const CHANGES: usize = 16;
 const PAGE_MIN: u64 = 4096;
 
 /// Some bytes of one 8-byte word.
@@ -91,16 +92,37 @@ struct Core {
     /// Stores and compare-and-swaps in flight.
     writing: BTreeMap<u16, u64>,
     unclaimed: Vec<Effect>,
-    /// Answered, effect still to come; with the VA and cycle of the answer.
-    owed: Vec<(Part, u64, u64)>,
+    /// Requests in flight, by id: their places in program order.
+    in_flight: BTreeMap<u16, u64>,
+    order: u64,
+    coherence: Coherence,
+}
+
+/// An answered access.
+#[derive(Clone, Copy)]
+struct Answered<'a> {
+    cycle: u64,
+    core: u8,
+    request: &'a CoreRequest,
+    response: &'a CoreResponse,
+    issued_at: u64,
+    /// Its place in program order.
+    order: u64,
+}
+
+impl Answered<'_> {
+    fn blame(&self, requirements: &[&str], came: String) -> Violation {
+        Violation::new(self.cycle, NAME, requirements, came)
+            .on_core(self.core)
+            .at_va(self.request.va)
+    }
 }
 
 /// Watches answers and commits.
 #[derive(Debug, Default)]
 pub struct DataMonitor {
     cores: BTreeMap<u8, Core>,
-    /// Values that words held: until which cycle.
-    replaced: BTreeMap<u64, VecDeque<(u64, u64)>>,
+    history: History,
 }
 
 impl DataMonitor {
@@ -120,81 +142,99 @@ impl DataMonitor {
         else {
             return;
         };
+        let order = self.cores.entry(*core).or_default();
+        let order = order.in_flight.remove(&request.id).unwrap_or(0);
+        let access = Answered {
+            cycle: event.cycle,
+            core: *core,
+            request,
+            response,
+            issued_at: *issued_at,
+            order,
+        };
         match request.op {
-            Op::Load | Op::Fetch if response.fault.is_none() => {
-                self.read(
-                    event.cycle,
-                    *core,
-                    request,
-                    response,
-                    *issued_at,
-                    memory,
-                    out,
-                );
-            }
-            Op::Store | Op::Cas => self.written(event.cycle, *core, request, response, *issued_at),
-            Op::Dsb => self.settled(event.cycle, *core, out),
+            Op::Load | Op::Fetch if response.fault.is_none() => self.read(access, memory, out),
+            Op::Store | Op::Cas => self.written(access, memory, out),
             _ => {}
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one event and what it is held against"
-    )]
-    fn read(
-        &self,
-        cycle: u64,
-        core: u8,
-        request: &CoreRequest,
-        response: &CoreResponse,
-        issued_at: u64,
-        memory: &Memory,
-        out: &mut Violations,
-    ) {
-        for part in parts(response.pa, request.size, response.data) {
+    /// MEM-14, ORD-28: each word read held what was read at one instant of the access. ORD-30: the
+    /// instants of one core's reads of one word follow program order.
+    fn read(&mut self, access: Answered<'_>, memory: &Memory, out: &mut Violations) {
+        let Answered {
+            request, response, ..
+        } = access;
+        let within = Window {
+            from: access.issued_at,
+            to: access.cycle,
+        };
+        let mask = u64::MAX >> (64 - (8u32 << request.size));
+        for part in parts(response.pa, request.size, response.data & mask) {
             let Some(address) = part.address else {
                 continue;
             };
-            let older = self.replaced.get(&address).into_iter().flatten();
-            let mut held: Vec<u64> = older
-                .filter(|(_, until)| *until >= issued_at)
-                .map(|&(value, _)| value)
-                .collect();
-            held.push(memory.coherent(address));
-            if held
-                .iter()
-                .any(|value| (value ^ part.data) & part.mask() == 0)
-            {
-                continue;
+            let instants = self
+                .history
+                .instants(memory, address, part.mask(), part.data, within);
+            match instants {
+                Ok(window) => self.ordered(access, address, window, out),
+                Err(held) => {
+                    let came = format!(
+                        "{request} brought {:#018x} from [{address:#014x}], bytes {:#010b}",
+                        part.data & part.mask(),
+                        part.strobe
+                    );
+                    let mut violation = access.blame(&["MEM-14", "ORD-28", "MEM-05"], came);
+                    violation.permitted =
+                        held.iter().map(|value| format!("{value:#018x}")).collect();
+                    out.push(violation);
+                }
             }
-            let came = format!(
-                "{request} brought {:#018x} from [{address:#014x}], bytes {:#010b}",
-                part.data & part.mask(),
-                part.strobe
-            );
-            let mut violation = Violation::new(cycle, NAME, &["MEM-14", "MEM-05"], came)
-                .on_core(core)
-                .at_va(request.va);
-            violation.permitted = held
-                .iter()
-                .map(|value| format!("{:#018x}", value & part.mask()))
-                .collect();
-            out.push(violation);
         }
     }
 
-    fn written(
+    fn ordered(
         &mut self,
-        cycle: u64,
-        core: u8,
-        request: &CoreRequest,
-        response: &CoreResponse,
-        issued_at: u64,
+        access: Answered<'_>,
+        address: u64,
+        window: Window,
+        out: &mut Violations,
     ) {
-        let core = self.cores.entry(core).or_default();
+        // Fetches are another observer: vmsa.md orders them by ISB only.
+        if access.request.op == Op::Fetch {
+            return;
+        }
+        let core = self.cores.entry(access.core).or_default();
+        let other = core.coherence.note(access.order, address, window);
+        if let Some((order, other)) = other {
+            let which = match order < access.order {
+                true => "an older",
+                false => "a younger",
+            };
+            let came = format!(
+                "{} saw [{address:#014x}] as of cycles {} to {}, {which} access of the core as of \
+                 {} to {}",
+                access.request, window.from, window.to, other.from, other.to
+            );
+            out.push(
+                access
+                    .blame(&["ORD-30", "ORD-20"], came)
+                    .permitting("accesses to one word in program order"),
+            );
+        }
+    }
+
+    fn written(&mut self, access: Answered<'_>, memory: &Memory, out: &mut Violations) {
+        let Answered {
+            request,
+            response,
+            issued_at,
+            ..
+        } = access;
+        let core = self.cores.entry(access.core).or_default();
         core.writing.remove(&request.id);
-        let mask = u64::MAX >> (64 - (8 << request.size));
+        let mask = u64::MAX >> (64 - (8u32 << request.size));
         let data = request.data & mask;
         let swapped = request.op != Op::Cas || (response.data ^ request.compare) & mask == 0;
         if response.fault == Some(Fsc::encode(FaultKind::ExternalAbort, 0)) {
@@ -208,16 +248,46 @@ impl DataMonitor {
                 .retain(|effect| effect.cycle < issued_at || !low.looks_like(effect));
             return;
         }
-        if response.fault.is_some() || !swapped {
+        if response.fault.is_some() {
+            return;
+        }
+        if !swapped {
+            self.read(access, memory, out);
             return;
         }
         for part in parts(response.pa, request.size, data) {
             let claimed = core.unclaimed.iter().position(|effect| {
                 effect.cycle >= issued_at && part.is(effect.address, effect.strobe, effect.data)
             });
-            match claimed {
-                Some(place) => drop(core.unclaimed.remove(place)),
-                None => core.owed.push((part, request.va, cycle)),
+            let Some(place) = claimed else {
+                let came = format!(
+                    "{request} was answered without effect on [{:#014x}]",
+                    part.address.unwrap_or(0)
+                );
+                out.push(
+                    access
+                        .blame(&["ORD-22", "TLBI-22", "MEM-12"], came)
+                        .permitting(format!("bytes {:#010b} = {:#018x}", part.strobe, part.data)),
+                );
+                continue;
+            };
+            let effect = core.unclaimed.remove(place);
+            let window = Window {
+                from: effect.cycle,
+                to: effect.cycle,
+            };
+            let other = core.coherence.note(access.order, effect.address, window);
+            if other.is_some() {
+                let came = format!(
+                    "{request} became visible at cycle {}, out of order with another access of the \
+                     core to [{:#014x}]",
+                    effect.cycle, effect.address
+                );
+                out.push(
+                    access
+                        .blame(&["ORD-20", "ORD-05", "ORD-30"], came)
+                        .permitting("accesses to one word in program order"),
+                );
             }
         }
     }
@@ -233,37 +303,16 @@ impl DataMonitor {
         else {
             return;
         };
-        let core = self.cores.entry(source).or_default();
-        let owed = core
-            .owed
-            .iter()
-            .position(|(part, ..)| part.is(address, strobe, data));
-        match owed {
-            Some(place) => drop(core.owed.remove(place)),
-            None => core.unclaimed.push(Effect {
+        self.cores
+            .entry(source)
+            .or_default()
+            .unclaimed
+            .push(Effect {
                 cycle,
                 address,
                 strobe,
                 data,
-            }),
-        }
-    }
-
-    /// Nothing may be owed any more: a DSB completed, or the run ended (TLBI-22).
-    fn settled(&mut self, cycle: u64, number: u8, out: &mut Violations) {
-        let core = self.cores.entry(number).or_default();
-        for (part, va, answered_at) in core.owed.drain(..) {
-            let came = format!(
-                "the store answered at cycle {answered_at} has no effect on [{:#014x}]",
-                part.address.unwrap_or(0)
-            );
-            out.push(
-                Violation::new(cycle, NAME, &["TLBI-22", "MEM-12"], came)
-                    .on_core(number)
-                    .at_va(va)
-                    .permitting(format!("bytes {:#010b} = {:#018x}", part.strobe, part.data)),
-            );
-        }
+            });
     }
 
     /// An effect that outlives every write in flight belongs to none that succeeded.
@@ -296,12 +345,13 @@ impl Monitor for DataMonitor {
 
     fn event(&mut self, event: &Event, memory: &Memory, out: &mut Violations) {
         match &event.kind {
-            EventKind::Issue { core, request } if matches!(request.op, Op::Store | Op::Cas) => {
-                self.cores
-                    .entry(*core)
-                    .or_default()
-                    .writing
-                    .insert(request.id, event.cycle);
+            EventKind::Issue { core, request } => {
+                let core = self.cores.entry(*core).or_default();
+                core.order += 1;
+                core.in_flight.insert(request.id, core.order);
+                if matches!(request.op, Op::Store | Op::Cas) {
+                    core.writing.insert(request.id, event.cycle);
+                }
             }
             EventKind::Response { core, .. } => {
                 self.answered(event, memory, out);
@@ -315,11 +365,7 @@ impl Monitor for DataMonitor {
                 ..
             } => {
                 if before != after {
-                    let replaced = self.replaced.entry(*address).or_default();
-                    if replaced.len() == CHANGES {
-                        replaced.pop_front();
-                    }
-                    replaced.push_back((*before, event.cycle));
+                    self.history.replace(*address, *before, event.cycle);
                 }
                 if matches!(kind, CommitKind::Store | CommitKind::Cas) {
                     self.committed(event.cycle, &event.kind);
@@ -331,7 +377,6 @@ impl Monitor for DataMonitor {
 
     fn finish(&mut self, cycle: u64, _memory: &Memory, out: &mut Violations) {
         for number in self.cores.keys().copied().collect::<Vec<_>>() {
-            self.settled(cycle, number, out);
             self.stray(cycle, number, out);
         }
     }

@@ -5,7 +5,8 @@ use vmsa::Fsc;
 
 use super::Violations;
 use crate::dut::ports::{
-    CommitKind, CoreRequest, CoreResponse, HitPlace, TlbEvent, TlbKind, WalkEvent, WalkKind,
+    CommitKind, CoreRequest, CoreResponse, DvmEvent, HitPlace, Invalidation, TlbFill, TlbStructure,
+    WalkEvent, WalkKind,
 };
 use crate::sim::Memory;
 use crate::sim::event::{Event, EventKind, Monitor};
@@ -33,6 +34,8 @@ pub fn response(cycle: u64, request: CoreRequest, change: impl FnOnce(&mut CoreR
         sh: 3,
         data: 0,
         place: HitPlace::None,
+        lookup: true,
+        walked: false,
         undef: false,
     };
     change(&mut response);
@@ -47,7 +50,7 @@ pub fn response(cycle: u64, request: CoreRequest, change: impl FnOnce(&mut CoreR
     }
 }
 
-/// A walk event of core 0 for the data access `id` to `va`.
+/// A walk event of core 0, slot 0, for the data access `id` to `va`.
 pub fn walk(
     cycle: u64,
     id: u16,
@@ -59,6 +62,7 @@ pub fn walk(
 ) -> Event {
     let step = WalkEvent {
         kind,
+        slot: 0,
         id,
         va,
         instruction: false,
@@ -66,6 +70,11 @@ pub fn walk(
         address,
         value,
         fault: None,
+        prefetch: false,
+        cached_start: false,
+        error: false,
+        discarded: false,
+        merged: false,
     };
     Event {
         cycle,
@@ -75,40 +84,84 @@ pub fn walk(
 
 /// The end of a walk of core 0.
 pub fn walk_end(cycle: u64, id: u16, va: u64, fault: Option<Fsc>) -> Event {
-    let step = WalkEvent {
-        kind: WalkKind::End,
-        id,
-        va,
-        instruction: false,
-        level: 3,
-        address: 0,
-        value: 0,
-        fault,
-    };
-    Event {
-        cycle,
-        kind: EventKind::Walk { core: 0, step },
-    }
+    change_walk(walk(cycle, id, va, WalkKind::End, 3, 0, 0), |step| {
+        step.fault = fault;
+    })
 }
 
-/// A fill of entry `index` of core 0's DTLB: a level 3 entry for ASID 1.
-pub fn fill(cycle: u64, index: u8, va: u64, pa: u64, bytes: u64) -> Event {
-    let change = TlbEvent {
-        kind: TlbKind::Fill,
+/// A walk event after `change` was made to it.
+pub fn change_walk(mut event: Event, change: impl FnOnce(&mut WalkEvent)) -> Event {
+    if let EventKind::Walk { step, .. } = &mut event.kind {
+        change(step);
+    }
+    event
+}
+
+/// A fill of entry `index` of core 0's DTLB for request 5: a level 3 entry for ASID 1.
+pub fn fill(cycle: u64, index: u16, va: u64, pa: u64, bytes: u64) -> Event {
+    let change = TlbFill {
+        structure: TlbStructure::Dtlb,
+        id: 5,
         instruction: false,
+        from_l2: false,
+        prefetch: false,
+        level: 3,
+        global: false,
+        contiguous: false,
+        count: 0,
         index,
+        asid: 1,
         va,
         pa,
         mask: !(bytes - 1),
-        asid: 1,
-        global: false,
-        level: 3,
-        count: 0,
     };
     Event {
         cycle,
-        kind: EventKind::Tlb { core: 0, change },
+        kind: EventKind::Fill { core: 0, change },
     }
+}
+
+/// A fill after `change` was made to it.
+pub fn change_fill(mut event: Event, change: impl FnOnce(&mut TlbFill)) -> Event {
+    if let EventKind::Fill { change: fill, .. } = &mut event.kind {
+        change(fill);
+    }
+    event
+}
+
+/// The effect on `core` of operation `tag` of core 0, or with `None` of its oldest local one, that
+/// removes `removed` first-level entries and cancels every walk.
+pub fn effect(cycle: u64, core: u8, tag: Option<u8>, removed: u16) -> Event {
+    let change = Invalidation {
+        source: 0,
+        tag: tag.unwrap_or(0),
+        local: tag.is_none(),
+        cancelled: 0xf,
+        l1_count: removed,
+        wc_count: 0,
+    };
+    Event {
+        cycle,
+        kind: EventKind::Invalidate { core, change },
+    }
+}
+
+/// A message event of `core`.
+pub fn dvm(cycle: u64, core: u8, change: impl FnOnce(&mut DvmEvent)) -> Event {
+    let mut event = DvmEvent::default();
+    change(&mut event);
+    Event {
+        cycle,
+        kind: EventKind::Dvm { core, event },
+    }
+}
+
+/// `event`, an issue or a response, at `core` instead of core 0.
+pub fn at_core(mut event: Event, number: u8) -> Event {
+    if let EventKind::Issue { core, .. } | EventKind::Response { core, .. } = &mut event.kind {
+        *core = number;
+    }
+    event
 }
 
 /// A whole-word commit.

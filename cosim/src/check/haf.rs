@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use vmsa::geometry::FINAL_LEVEL;
 use vmsa::{Descriptor, FaultKind, Tcr};
 
 use super::registers::Registers;
@@ -36,7 +37,7 @@ struct Access {
 /// Watches the commits of walkers.
 #[derive(Debug, Default)]
 pub struct HafMonitor {
-    cores: BTreeMap<u8, (Registers, BTreeMap<u16, Access>)>,
+    cores: BTreeMap<u8, BTreeMap<u16, Access>>,
     walks: Walks,
 }
 
@@ -58,7 +59,8 @@ impl HafMonitor {
         else {
             return;
         };
-        let (registers, accesses) = self.cores.entry(core).or_default();
+        let accesses = self.cores.entry(core).or_default();
+        let registers = self.walks.registers(core).cloned().unwrap_or_default();
         // Judge in the byte order that the walker decodes in; both while EE changes.
         let decoded: Vec<(u64, u64)> = registers
             .byte_orders(before)
@@ -117,8 +119,10 @@ impl HafMonitor {
             }
             return;
         };
-        judge.enabled(registers);
+        judge.enabled(&walk.registers);
+        judge.leaf();
         match accesses.get_mut(&walk.id) {
+            _ if walk.prefetch => judge.speculative(),
             Some(access) => {
                 judge.allowed_for(access);
                 access.updates.push(update);
@@ -129,7 +133,22 @@ impl HafMonitor {
                 "an update for an access in flight",
             ),
         }
-        self.walks.updated(core, address, Descriptor(after));
+    }
+
+    /// What a cancelled walk did was speculative (HAF-07): the walk that replaces it may fault, if the
+    /// tables changed in between. Only AF may have been set so.
+    fn cancelled(&mut self, core: u8, slots: u8) {
+        let Some(accesses) = self.cores.get_mut(&core) else {
+            return;
+        };
+        let cancelled = self.walks.of(core).take_while(|walk| !walk.ended);
+        for walk in cancelled.filter(|walk| slots >> walk.slot & 1 == 1) {
+            if let Some(access) = accesses.get_mut(&walk.id) {
+                access
+                    .updates
+                    .retain(|update| update.before & !update.after & AP2 != 0);
+            }
+        }
     }
 
     fn response(
@@ -140,7 +159,7 @@ impl HafMonitor {
         response: &CoreResponse,
         out: &mut Violations,
     ) {
-        let (_, accesses) = self.cores.entry(core).or_default();
+        let accesses = self.cores.entry(core).or_default();
         let Some(access) = accesses.remove(&request.id) else {
             return;
         };
@@ -186,13 +205,14 @@ impl Monitor for HafMonitor {
         self.walks.event(event);
         match &event.kind {
             EventKind::Issue { core, request } => {
-                let (registers, accesses) = self.cores.entry(*core).or_default();
-                registers.event(*core, event);
                 let access = Access {
                     request: *request,
                     updates: Vec::new(),
                 };
-                accesses.insert(request.id, access);
+                self.cores
+                    .entry(*core)
+                    .or_default()
+                    .insert(request.id, access);
             }
             EventKind::Response {
                 core,
@@ -200,9 +220,9 @@ impl Monitor for HafMonitor {
                 response,
                 ..
             } => {
-                self.cores.entry(*core).or_default().0.event(*core, event);
                 self.response(event.cycle, *core, request, response, out);
             }
+            EventKind::Invalidate { core, change } => self.cancelled(*core, change.cancelled),
             EventKind::Commit {
                 source,
                 kind: CommitKind::Update,
@@ -264,6 +284,34 @@ impl Judge<'_> {
                 "AP[2] cleared with DBM = 0".to_owned(),
                 "AP[2] kept",
             );
+        }
+    }
+
+    /// HAF-07: only a leaf that the walk read has an access flag to set.
+    fn leaf(&mut self) {
+        let address = self.update.address;
+        let read = |walk: &&WalkRecord| {
+            walk.reads
+                .iter()
+                .rev()
+                .find(|r| r.address == address)
+                .copied()
+        };
+        let Some(read) = self.walk.as_ref().and_then(read) else {
+            return;
+        };
+        if read.value.is_table_bit() != (read.level == FINAL_LEVEL) {
+            let why = format!("level {} holds no leaf there", read.level);
+            self.broken(&["HAF-07"], why, "an update of a leaf");
+        }
+    }
+
+    /// WALK-23, HAF-08: a prefetch may set AF and nothing else.
+    fn speculative(&mut self) {
+        let Update { before, after, .. } = self.update;
+        if before & !after & AP2 != 0 {
+            let why = "AP[2] cleared by a prefetch".to_owned();
+            self.broken(&["WALK-23", "HAF-08"], why, "AP[2] kept");
         }
     }
 

@@ -1,10 +1,13 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! Judging: monitors and the scoreboard, which turn the event stream into violations.
 
+pub mod counters;
 pub mod data;
+pub mod dvm;
 #[cfg(test)]
 pub(crate) mod feed;
 pub mod haf;
+pub mod operations;
 pub mod registers;
 pub mod response;
 pub mod scoreboard;
@@ -13,7 +16,9 @@ pub mod violation;
 pub mod walk;
 pub mod walks;
 
+pub use counters::CounterMonitor;
 pub use data::DataMonitor;
+pub use dvm::DvmMonitor;
 pub use haf::HafMonitor;
 pub use response::ResponseMonitor;
 pub use scoreboard::Scoreboard;
@@ -27,11 +32,14 @@ use crate::sim::Simulation;
 
 /// Adds every checker to `simulation`, whose hardware is strapped so.
 pub fn attach(simulation: &mut Simulation, straps: Straps) {
+    let (cores, nodes) = (simulation.info().cores, simulation.info().nodes);
     simulation.add_monitor(ResponseMonitor::new());
     simulation.add_monitor(DataMonitor::new());
     simulation.add_monitor(WalkMonitor::new());
     simulation.add_monitor(HafMonitor::new());
     simulation.add_monitor(TlbMonitor::new(straps));
+    simulation.add_monitor(DvmMonitor::new(cores));
+    simulation.add_monitor(CounterMonitor::new(straps, cores, nodes));
     simulation.add_monitor(Scoreboard::new(profile(&straps)));
 }
 
@@ -42,6 +50,9 @@ pub fn profile(straps: &Straps) -> Profile {
         contiguous: straps.contiguous,
         hafdbs: straps.hafdbs,
         asid_bits: if straps.asid8 { 8 } else { 16 },
+        ets: straps.ets,
+        bbml: straps.bbml,
+        conflict_abort: straps.conflict_abort,
         ..Profile::default()
     }
 }

@@ -88,27 +88,32 @@ impl Registers {
         self.sctlr().any(Sctlr::m)
     }
 
-    /// Whether `asid` may be the current one (VMSA-11); `asid8` is hardware with 8-bit ASIDs.
-    #[must_use]
-    pub fn may_be_asid(&self, asid: u16, asid8: bool) -> bool {
-        self.tcr().any(|tcr| {
+    /// Every ASID that may be the current one (VMSA-11); `asid8` is hardware with 8-bit ASIDs.
+    pub fn asids(&self, asid8: bool) -> impl Iterator<Item = u16> + '_ {
+        self.tcr().flat_map(move |tcr| {
             let range = if tcr.a1() {
                 VaRange::Upper
             } else {
                 VaRange::Lower
             };
             let mask = if asid8 || !tcr.asid16() { 0xff } else { 0xffff };
-            self.ttbr(range).any(|ttbr| ttbr.asid() & mask == asid)
+            self.ttbr(range).map(move |ttbr| ttbr.asid() & mask)
         })
     }
 
-    /// Whether an operand that names `operand` may name the entry tagged `asid`: bits 15:8 count
-    /// only with 16-bit ASIDs (TLBI-13).
+    /// Whether `asid` may be the current one.
+    #[must_use]
+    pub fn may_be_asid(&self, asid: u16, asid8: bool) -> bool {
+        self.asids(asid8).any(|current| current == asid)
+    }
+
+    /// Whether an operand that names `operand` surely names the entry tagged `asid`: bits 15:8 of the
+    /// operand count only with 16-bit ASIDs (TLBI-13).
     #[must_use]
     pub fn names_asid(&self, operand: u16, asid: u16, asid8: bool) -> bool {
         self.tcr().all(|tcr| {
             let mask = if asid8 || !tcr.asid16() { 0xff } else { 0xffff };
-            operand & mask == asid & mask
+            operand & mask == asid
         })
     }
 

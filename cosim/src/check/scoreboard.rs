@@ -1,8 +1,6 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! The scoreboard: every answer that translates is held against the set that the architectural model
+//! The scoreboard: every answer of every core that translates is held against the set that the architectural model
 //! permits from the request to the answer (ORD-01).
-
-use std::collections::BTreeMap;
 
 use vmsa::El;
 
@@ -10,7 +8,7 @@ use super::{Violation, Violations};
 use crate::arch::permitted::Permitted;
 use crate::arch::program::Operation;
 use crate::arch::{Access, AccessKind, Outcome, Profile, ReadDescriptor};
-use crate::dut::ports::{CommitKind, CoreRequest, CoreResponse, Op};
+use crate::dut::ports::{CommitKind, CoreRequest, CoreResponse, Invalidation, Op};
 use crate::sim::Memory;
 use crate::sim::event::{Event, EventKind, Monitor};
 
@@ -30,8 +28,7 @@ impl ReadDescriptor for Coherent<'_> {
 /// Judges the answers of every core.
 #[derive(Debug)]
 pub struct Scoreboard {
-    profile: Profile,
-    cores: BTreeMap<u8, Permitted>,
+    judge: Permitted,
     judged: u64,
 }
 
@@ -40,8 +37,7 @@ impl Scoreboard {
     #[must_use]
     pub fn new(profile: Profile) -> Self {
         Self {
-            profile,
-            cores: BTreeMap::new(),
+            judge: Permitted::new(profile),
             judged: 0,
         }
     }
@@ -50,12 +46,6 @@ impl Scoreboard {
     #[must_use]
     pub fn judged(&self) -> u64 {
         self.judged
-    }
-
-    fn core(&mut self, core: u8) -> &mut Permitted {
-        self.cores
-            .entry(core)
-            .or_insert_with(|| Permitted::new(self.profile))
     }
 
     fn response(
@@ -67,9 +57,8 @@ impl Scoreboard {
         memory: &Memory,
         out: &mut Violations,
     ) {
-        let judge = self.core(core);
         if !request.op.translates() {
-            judge.complete(cycle, request.id);
+            self.judge.complete(core, cycle, request.id);
             return;
         }
         let observed = match response.fault {
@@ -83,15 +72,17 @@ impl Scoreboard {
                 sh: response.sh,
             },
         };
-        let verdict = judge.judge(&Coherent(memory), cycle, request.id, observed);
+        let memory = Coherent(memory);
+        let verdict = self.judge.judge(core, &memory, cycle, request.id, observed);
         self.judged += 1;
         if let Some(Err(rejection)) = verdict {
             let came = format!("{request} => {response}");
-            let mut violation =
-                Violation::new(cycle, NAME, &[rejection.requirement, "ORD-01"], came)
-                    .on_core(core)
-                    .at_va(request.va)
-                    .with_walk(rejection.walk.lines().map(str::to_owned).collect());
+            let mut requirements = vec![rejection.requirement, "ORD-01"];
+            requirements.extend(rejection.related);
+            let mut violation = Violation::new(cycle, NAME, &requirements, came)
+                .on_core(core)
+                .at_va(request.va)
+                .with_walk(rejection.walk.lines().map(str::to_owned).collect());
             violation.permitted = rejection.permitted;
             out.push(violation);
         }
@@ -123,7 +114,7 @@ fn operation(request: &CoreRequest) -> Option<Operation> {
         Op::At(true) => access(AccessKind::Write, true),
         Op::Msr(register) => Operation::Msr(register, request.data),
         Op::Isb => Operation::Isb,
-        Op::Dsb => Operation::Dsb,
+        Op::Dsb(kind) => Operation::Dsb(kind),
         // TLBI-14: the MMU ignores operations that arrive with EL0 attributes.
         Op::Tlbi(tlbi) => return (request.el == El::El1).then_some(Operation::Tlbi(tlbi)),
     })
@@ -138,7 +129,7 @@ impl Monitor for Scoreboard {
         match &event.kind {
             EventKind::Issue { core, request } => {
                 if let Some(operation) = operation(request) {
-                    self.core(*core).issue(event.cycle, request.id, operation);
+                    self.judge.issue(*core, event.cycle, request.id, operation);
                 }
             }
             EventKind::Response {
@@ -157,15 +148,18 @@ impl Monitor for Scoreboard {
                 after,
                 ..
             } => {
-                if *kind == CommitKind::Store
-                    && let Some(judge) = self.cores.get_mut(source)
-                {
-                    judge.became_visible(event.cycle, *address);
+                if matches!(kind, CommitKind::Store | CommitKind::Cas) {
+                    self.judge
+                        .became_visible(Some(*source), event.cycle, *address);
                 }
-                // A core that has done nothing yet has no past to remember.
-                for judge in self.cores.values_mut() {
-                    judge.commit(event.cycle, *address, *before, *after);
-                }
+                self.judge.commit(event.cycle, *address, *before, *after);
+            }
+            EventKind::Invalidate { core, change } => {
+                let Invalidation {
+                    source, tag, local, ..
+                } = *change;
+                self.judge
+                    .took_effect(*core, event.cycle, source, tag, local);
             }
             EventKind::DramRead {
                 address,
@@ -177,10 +171,8 @@ impl Monitor for Scoreboard {
                 error: true,
                 ..
             } => {
-                for judge in self.cores.values_mut() {
-                    judge.error_response(event.cycle, *address);
-                    judge.became_visible(event.cycle, *address);
-                }
+                self.judge.error_response(event.cycle, *address);
+                self.judge.became_visible(None, event.cycle, *address);
             }
             _ => {}
         }
@@ -300,7 +292,7 @@ mod tests {
         };
         let dsb = CoreRequest {
             id: 8,
-            ..CoreRequest::dsb()
+            ..CoreRequest::dsb(vmsa::DsbKind::ISH)
         };
         let removed = [
             moved,

@@ -1,11 +1,14 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! Table walks: each descriptor read is where the registers and the values read before lead to, and
-//! brings what memory held.
+//! Table walks: each descriptor read is where the registers, the walk caches and the values read
+//! before lead to, and brings what memory held.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use vmsa::geometry::{FINAL_LEVEL, base_table_shift, index, start_level};
-use vmsa::{Descriptor, Granule, Tcr, VaRange};
+use vmsa::{FaultKind, Granule, Tcr, VaRange};
 
 use super::registers::Registers;
 use super::walks::{Read, WalkRecord, Walks};
@@ -20,15 +23,34 @@ const NAME: &str = "table walk";
 const CHANGES: usize = 16;
 /// Cycles that the answer of a descriptor read may be on its way: the age up to which a replaced
 /// value is taken for what memory held. The previous read of the walk bounds it too.
-const PATIENCE: u64 = 2000;
+const PATIENCE: u64 = 4000;
 
-/// Watches the walkers of every core.
+/// Watches the walkers of every core. Which walk-cache entry a walk may begin below is the TLB
+/// monitor's part.
 #[derive(Debug, Default)]
 pub struct WalkMonitor {
-    registers: BTreeMap<u8, Registers>,
     walks: Walks,
     /// Values that words held: until which cycle.
     replaced: BTreeMap<u64, VecDeque<(u64, u64)>>,
+}
+
+/// What is said about one event of one walk.
+struct Bench<'a> {
+    cycle: u64,
+    core: u8,
+    walk: &'a WalkRecord,
+    out: &'a mut Violations,
+}
+
+impl Bench<'_> {
+    fn blame(&mut self, requirements: &[&str], came: String, permitted: Vec<String>) {
+        let mut violation = Violation::new(self.cycle, NAME, requirements, came)
+            .on_core(self.core)
+            .at_va(self.walk.va)
+            .with_walk(self.walk.lines());
+        violation.permitted = permitted;
+        self.out.push(violation);
+    }
 }
 
 impl WalkMonitor {
@@ -38,120 +60,140 @@ impl WalkMonitor {
         Self::default()
     }
 
+    fn begin(&self, cycle: u64, core: u8, step: &WalkEvent, out: &mut Violations) {
+        let Some(walk) = self.walks.slot(core, step.slot) else {
+            return;
+        };
+        let mut bench = Bench {
+            cycle,
+            core,
+            walk,
+            out,
+        };
+        let (level, address) = walk.start;
+        if let Some(why) = forbidden(&walk.registers, walk.va) {
+            let came = format!("walk begun while {why}");
+            bench.blame(&["WALK-21", "VMSA-09"], came, vec!["no walk".to_owned()]);
+        } else if !walk.cached_start {
+            let permitted = all_starts(&walk.registers, walk.va);
+            if !permitted.contains(&walk.start) {
+                let came = format!("walk begun at L{level} [{address:#014x}]");
+                bench.blame(
+                    &["WALK-20", "WALK-22", "VMSA-14"],
+                    came,
+                    permitted.iter().map(place).collect(),
+                );
+            }
+        }
+    }
+
     fn step(&self, cycle: u64, core: u8, step: &WalkEvent, memory: &Memory, out: &mut Violations) {
-        let Some(walk) = self.walks.open(core, step.instruction, step.id) else {
+        let Some(walk) = self.walks.slot(core, step.slot) else {
             return;
         };
         let Some((read, earlier)) = walk.reads.split_last() else {
             return;
         };
-        let mut blame = |requirements: &[&str], came: String, permitted: Vec<String>| {
-            let mut violation = Violation::new(cycle, NAME, requirements, came)
-                .on_core(core)
-                .at_va(step.va)
-                .with_walk(walk.lines());
-            violation.permitted = permitted;
-            out.push(violation);
+        let mut bench = Bench {
+            cycle,
+            core,
+            walk,
+            out,
         };
-        let place = format!("L{} [{:#014x}]", read.level, read.address);
-        if let Some(why) = self.forbidden(core, step.va) {
-            let came = format!("descriptor read at {place} while {why}");
-            blame(&["WALK-21", "VMSA-09"], came, vec!["no walk".to_owned()]);
+        let here = format!("L{} [{:#014x}]", read.level, read.address);
+        // DVM-13: a cancelled walk shows the answer under way, and nothing more.
+        let late = walk.cancelled.is_some_and(|at| {
+            !step.discarded && cycle > at || earlier.iter().any(|earlier| earlier.cycle > at)
+        });
+        if late {
+            bench.blame(
+                &["DVM-13", "TLBI-07"],
+                format!("descriptor read at {here} by a walk that an invalidation cancelled"),
+                vec!["a new walk".to_owned()],
+            );
+            return;
+        }
+        if earlier.iter().any(|earlier| earlier.error) {
+            let came = format!("descriptor read at {here} after an error response");
+            bench.blame(&["WALK-10"], came, vec!["the end of the walk".to_owned()]);
             return;
         }
         if read.address & 7 != 0 {
-            let permitted = vec!["an 8-byte aligned address".to_owned()];
-            blame(
+            bench.blame(
                 &["WALK-01"],
-                format!("descriptor read at {place}"),
-                permitted,
+                format!("descriptor read at {here}"),
+                vec!["an 8-byte aligned address".to_owned()],
             );
             return;
         }
         if !read.by_swap {
-            let reachable = self.reachable(core, walk, earlier);
+            let reachable = reachable(walk, earlier);
             if !reachable.contains(&(read.level, read.address)) {
-                let permitted = reachable
-                    .iter()
-                    .map(|(level, address)| format!("L{level} [{address:#014x}]"))
-                    .collect();
-                blame(
+                bench.blame(
                     &["WALK-20", "WALK-07", "VMSA-14"],
-                    format!("descriptor read at {place}"),
-                    permitted,
+                    format!("descriptor read at {here}"),
+                    reachable.iter().map(place).collect(),
                 );
             }
         }
+        if read.error {
+            return;
+        }
         let since = earlier.last().map_or(walk.begun, |read| read.cycle);
-        let held = self.held(
-            core,
-            read.address,
-            since.max(cycle.saturating_sub(PATIENCE)),
-            memory,
-        );
+        let since = since.max(cycle.saturating_sub(PATIENCE));
+        let held = self.held(&walk.registers, read.address, since, memory);
         if !held.contains(&read.value.0) {
-            let came = format!("descriptor {} at {place}", read.value);
+            let came = format!("descriptor {} at {here}", read.value);
             let permitted = held.iter().map(|value| format!("{value:#018x}")).collect();
             // The right word in the other byte order.
             let turned = held.contains(&read.value.0.swap_bytes());
             let requirements: &[&str] = match turned {
                 true => &["WALK-02", "WALK-01"],
-                false => &["WALK-01", "WALK-28"],
+                false => &["WALK-01", "WALK-28", "ORD-27"],
             };
-            blame(requirements, came, permitted);
+            bench.blame(requirements, came, permitted);
         }
     }
 
-    /// Why no walk of `va` may read anything, whatever registers are in force.
-    fn forbidden(&self, core: u8, va: u64) -> Option<&'static str> {
-        let registers = self.registers.get(&core)?;
-        if !registers.may_translate() {
-            Some("SCTLR_EL1.M = 0")
-        } else if registers.tcr().all(|tcr| tcr.epd(VaRange::of(va))) {
-            Some("EPD of the range is 1")
-        } else {
-            None
-        }
-    }
-
-    /// Where the next read of `walk` may be: below the last descriptor read, or at the start again.
-    fn reachable(&self, core: u8, walk: &WalkRecord, earlier: &[Read]) -> Vec<(u8, u64)> {
-        let Some(registers) = self.registers.get(&core) else {
-            return Vec::new();
+    /// WALK-10, WALK-12: an error response ends the walk with an abort of its level, and nothing else
+    /// gives that abort.
+    fn end(&self, cycle: u64, core: u8, step: &WalkEvent, out: &mut Violations) {
+        let ended = |walk: &&WalkRecord| {
+            walk.slot == step.slot && walk.id == step.id && walk.ended_at == cycle
         };
-        let range = VaRange::of(walk.va);
-        let mut places = Vec::new();
-        let mut add = |place| {
-            if !places.contains(&place) {
-                places.push(place);
-            }
+        let Some(walk) = self.walks.of(core).find(ended) else {
+            return;
         };
-        for tcr in registers.tcr() {
-            let granule = tcr.granule(range).unwrap_or(Granule::K4);
-            let bits = 64 - u32::from(tcr.tsz(range)).clamp(16, 48);
-            if let Some(read) = earlier.last()
-                && read.level < FINAL_LEVEL
-                && read.value.valid()
-                && read.value.is_table_bit()
-            {
-                let level = read.level + 1;
-                add((
-                    level,
-                    read.value.next_table(granule) | index(granule, bits, level, walk.va) << 3,
-                ));
+        let error = walk.last().filter(|read| read.error);
+        let expected = error.map(|read| (FaultKind::ExternalAbortOnWalk, Some(read.level)));
+        let came = step.fault.and_then(|fsc| fsc.decode());
+        let aborted = came.is_some_and(|(kind, _)| kind == FaultKind::ExternalAbortOnWalk);
+        if aborted != error.is_some() || error.is_some() && came != expected {
+            let said = |fault: Option<(FaultKind, Option<u8>)>| match fault {
+                Some((kind, Some(level))) => format!("{kind}, level {level}"),
+                Some((kind, None)) => kind.to_string(),
+                None => "no fault".to_owned(),
+            };
+            let permitted = match expected {
+                None => "no abort without an error response".to_owned(),
+                expected => said(expected),
+            };
+            Bench {
+                cycle,
+                core,
+                walk,
+                out,
             }
-            for start in starts(registers, tcr, range, walk.va) {
-                add(start);
-            }
+            .blame(
+                &["WALK-10", "WALK-12"],
+                format!("walk ended with {}", said(came)),
+                vec![permitted],
+            );
         }
-        places
     }
 
     /// Every value that the word at `address`, as decoded, held since cycle `since`.
-    fn held(&self, core: u8, address: u64, since: u64, memory: &Memory) -> Vec<u64> {
-        let Some(registers) = self.registers.get(&core) else {
-            return Vec::new();
-        };
+    fn held(&self, registers: &Registers, address: u64, since: u64, memory: &Memory) -> Vec<u64> {
         let older = self.replaced.get(&address).into_iter().flatten();
         let raw = older
             .filter(|(_, until)| *until >= since)
@@ -160,6 +202,52 @@ impl WalkMonitor {
             .flat_map(|value| registers.byte_orders(value))
             .collect()
     }
+}
+
+fn place(&(level, address): &(u8, u64)) -> String {
+    format!("L{level} [{address:#014x}]")
+}
+
+/// Why no walk of `va` may read anything, whatever registers are in force.
+fn forbidden(registers: &Registers, va: u64) -> Option<&'static str> {
+    if !registers.may_translate() {
+        Some("SCTLR_EL1.M = 0")
+    } else if registers.tcr().all(|tcr| tcr.epd(VaRange::of(va))) {
+        Some("EPD of the range is 1")
+    } else {
+        None
+    }
+}
+
+/// Where the next read of `walk` may be: where it began, or below the last descriptor read.
+fn reachable(walk: &WalkRecord, earlier: &[Read]) -> Vec<(u8, u64)> {
+    let Some(read) = earlier.last() else {
+        return vec![walk.start];
+    };
+    let range = VaRange::of(walk.va);
+    let mut places = Vec::new();
+    for tcr in walk.registers.tcr() {
+        let granule = tcr.granule(range).unwrap_or(Granule::K4);
+        let bits = 64 - u32::from(tcr.tsz(range)).clamp(16, 48);
+        if read.level < FINAL_LEVEL && read.value.valid() && read.value.is_table_bit() {
+            let level = read.level + 1;
+            let slot = index(granule, bits, level, walk.va) << 3;
+            let below = (level, read.value.next_table(granule) | slot);
+            if !places.contains(&below) {
+                places.push(below);
+            }
+        }
+    }
+    places
+}
+
+/// The start-level descriptors of `va` under every register value that may be in force.
+fn all_starts(registers: &Registers, va: u64) -> Vec<(u8, u64)> {
+    let range = VaRange::of(va);
+    registers
+        .tcr()
+        .flat_map(|tcr| starts(registers, tcr, range, va))
+        .collect()
 }
 
 /// The start-level descriptors of `va` under `tcr` and every base that may be in force.
@@ -191,24 +279,20 @@ impl Monitor for WalkMonitor {
     fn event(&mut self, event: &Event, memory: &Memory, out: &mut Violations) {
         self.walks.event(event);
         match &event.kind {
-            EventKind::Issue { core, .. } | EventKind::Response { core, .. } => {
-                self.registers.entry(*core).or_default().event(*core, event);
-            }
             EventKind::Walk { core, step } => match step.kind {
+                WalkKind::Begin => self.begin(event.cycle, *core, step, out),
                 WalkKind::Step => self.step(event.cycle, *core, step, memory, out),
                 // A swap that met another value is a read of that value.
                 WalkKind::Swap => {
-                    let walk = self.walks.open(*core, step.instruction, step.id);
-                    let reread = walk.and_then(WalkRecord::last).is_some_and(|read| {
-                        read.by_swap
-                            && read.cycle == event.cycle
-                            && read.value == Descriptor(step.value)
-                    });
+                    let walk = self.walks.slot(*core, step.slot);
+                    let reread = walk
+                        .and_then(WalkRecord::last)
+                        .is_some_and(|read| read.by_swap && read.cycle == event.cycle);
                     if reread {
                         self.step(event.cycle, *core, step, memory, out);
                     }
                 }
-                WalkKind::Begin | WalkKind::End => {}
+                WalkKind::End => self.end(event.cycle, *core, step, out),
             },
             EventKind::Commit {
                 address,
@@ -224,124 +308,5 @@ impl Monitor for WalkMonitor {
             }
             _ => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::check::feed::{
-        assert_fires, assert_quiet, commit, issue, judge, response, walk, walk_end,
-    };
-    use crate::dut::ports::WalkKind::{Begin, Step};
-    use crate::dut::ports::{CommitKind, CoreRequest};
-    use vmsa::{El, Sctlr, SysReg, Ttbr};
-
-    const VA: u64 = 0x40_3000;
-    const ROOT: u64 = 0x8000_0000;
-    const TABLE: u64 = 0x8000_1000;
-    const PAGE: u64 = 0x9000_0403;
-
-    /// Two levels: TxSZ 34 starts at level 2.
-    fn memory() -> Memory {
-        let mut memory = Memory::default();
-        memory.write_u64(ROOT + 2 * 8, Descriptor::table(TABLE).0);
-        memory.write_u64(TABLE + 3 * 8, PAGE);
-        memory
-    }
-
-    fn context(tcr: Tcr) -> Vec<Event> {
-        vec![
-            issue(1, CoreRequest::msr(SysReg::Ttbr0, Ttbr::new(1, ROOT).0)),
-            issue(
-                2,
-                CoreRequest::msr(SysReg::Tcr, tcr.with_tsz(VaRange::Lower, 34).0),
-            ),
-            issue(3, CoreRequest::msr(SysReg::Sctlr, Sctlr(0).with_m(true).0)),
-            issue(4, CoreRequest::isb()),
-            response(6, CoreRequest::isb(), |_| ()),
-            issue(
-                9,
-                CoreRequest {
-                    id: 5,
-                    ..CoreRequest::load(VA, 3, El::El0)
-                },
-            ),
-        ]
-    }
-
-    fn walked(steps: &[Event]) -> Violations {
-        let mut events = context(Tcr(0));
-        events.push(walk(10, 5, VA, Begin, 2, 0, 0));
-        events.extend_from_slice(steps);
-        events.push(walk_end(40, 5, VA, None));
-        judge(&mut WalkMonitor::new(), &memory(), &events)
-    }
-
-    fn step(cycle: u64, level: u8, address: u64, value: u64) -> Event {
-        walk(cycle, 5, VA, Step, level, address, value)
-    }
-
-    fn root() -> Event {
-        step(15, 2, ROOT + 16, Descriptor::table(TABLE).0)
-    }
-
-    #[test]
-    fn a_walk_down_the_tables_is_quiet() {
-        assert_quiet(&walked(&[root(), step(20, 3, TABLE + 24, PAGE)]));
-    }
-
-    #[test]
-    fn a_walk_that_starts_over_is_quiet() {
-        assert_quiet(&walked(&[root(), root(), step(20, 3, TABLE + 24, PAGE)]));
-    }
-
-    #[test]
-    fn a_read_elsewhere_fires_walk_20() {
-        assert_fires(&walked(&[root(), step(20, 3, TABLE + 32, 0)]), "WALK-20");
-        assert_fires(&walked(&[step(15, 2, ROOT + 24, 0)]), "WALK-20");
-        // The level below the one reached.
-        assert_fires(&walked(&[step(15, 3, TABLE + 24, PAGE)]), "WALK-20");
-    }
-
-    #[test]
-    fn an_unaligned_read_fires_walk_01() {
-        assert_fires(&walked(&[step(15, 2, ROOT + 20, 0)]), "WALK-01");
-    }
-
-    #[test]
-    fn a_value_that_memory_never_held_fires_walk_28() {
-        assert_fires(
-            &walked(&[root(), step(20, 3, TABLE + 24, PAGE | 1 << 7)]),
-            "WALK-28",
-        );
-    }
-
-    #[test]
-    fn a_value_in_the_wrong_byte_order_fires_walk_02() {
-        let turned = step(20, 3, TABLE + 24, PAGE.swap_bytes());
-        assert_fires(&walked(&[root(), turned]), "WALK-02");
-    }
-
-    #[test]
-    fn a_value_replaced_during_the_read_is_quiet_and_one_replaced_before_fires() {
-        let change = |cycle| commit(cycle, CommitKind::Store, TABLE + 24, 0x77, PAGE);
-        let stale = step(20, 3, TABLE + 24, 0x77);
-        assert_quiet(&walked(&[root(), change(17), stale.clone()]));
-        assert_fires(&walked(&[change(12), root(), stale]), "WALK-28");
-    }
-
-    #[test]
-    fn a_walk_with_translation_off_or_epd_fires_walk_21() {
-        let read = [walk(10, 5, VA, Begin, 2, 0, 0), root()];
-        let mut off = vec![issue(9, CoreRequest::load(VA, 3, El::El0))];
-        off.extend_from_slice(&read);
-        assert_fires(&judge(&mut WalkMonitor::new(), &memory(), &off), "WALK-21");
-        let mut disabled = context(Tcr(0).with_epd(VaRange::Lower, true));
-        disabled.extend_from_slice(&read);
-        assert_fires(
-            &judge(&mut WalkMonitor::new(), &memory(), &disabled),
-            "WALK-21",
-        );
     }
 }

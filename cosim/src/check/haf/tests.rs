@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::check::feed::{
-    assert_fires, assert_quiet, commit, issue, judge, response, walk, walk_end,
+    assert_fires, assert_quiet, change_walk, commit, issue, judge, response, walk, walk_end,
 };
 use crate::dut::ports::WalkKind::{Begin, Step};
 use vmsa::{El, Fsc, SysReg};
@@ -23,7 +23,7 @@ fn judged(request: CoreRequest, commits: &[Event], fault: Option<Fsc>) -> Violat
         issue(2, CoreRequest::isb()),
         response(3, CoreRequest::isb(), |_| ()),
         issue(4, request),
-        walk(5, 5, VA, Begin, 3, 0, 0),
+        walk(5, 5, VA, Begin, 3, SLOT, 0),
         walk(9, 5, VA, Step, 3, SLOT, CLEAN),
     ];
     events.extend_from_slice(commits);
@@ -115,4 +115,27 @@ fn an_update_for_a_faulting_access_fires() {
     let set = [update(CLEAN, CLEAN | AF)];
     assert_fires(&judged(store(), &set, Some(Fsc(0x07))), "HAF-09");
     assert_fires(&judged(store(), &set, Some(Fsc(0x0f))), "HAF-10");
+}
+
+#[test]
+fn a_prefetch_may_set_af_and_nothing_else() {
+    let prefetched = |leaf: u64, after: u64| {
+        let tcr = Tcr(0).with_ha(true).with_hd(true).0;
+        let prefetch = |event| change_walk(event, |step| step.prefetch = true);
+        let events = vec![
+            issue(1, CoreRequest::msr(SysReg::Tcr, tcr)),
+            issue(2, CoreRequest::isb()),
+            response(3, CoreRequest::isb(), |_| ()),
+            prefetch(walk(5, 5, VA, Begin, 3, SLOT, 0)),
+            prefetch(walk(9, 5, VA, Step, 3, SLOT, leaf)),
+            update(leaf, after),
+            prefetch(walk_end(30, 5, VA, None)),
+        ];
+        judge(&mut HafMonitor::new(), &Memory::default(), &events)
+    };
+    assert_quiet(&prefetched(CLEAN, CLEAN | AF));
+    assert_fires(&prefetched(CLEAN, (CLEAN | AF) & !AP2), "WALK-23");
+    // Not valid, and no leaf.
+    assert_fires(&prefetched(CLEAN & !1, CLEAN & !1 | AF), "HAF-07");
+    assert_fires(&prefetched(CLEAN & !2, CLEAN & !2 | AF), "HAF-07");
 }

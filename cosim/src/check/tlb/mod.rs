@@ -3,20 +3,25 @@
 
 mod fill;
 mod mirror;
+mod named;
+mod serve;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use vmsa::{El, Tlbi, TlbiScope};
+use vmsa::geometry::index;
+use vmsa::{DsbTypes, Granule, VaRange};
 
+pub use self::fill::run_bytes;
 use self::mirror::{Entry, Mirror};
+use super::operations::{Operation, Operations};
 use super::registers::Registers;
-use super::walks::Walks;
+use super::walks::{WalkRecord, Walks};
 use super::{Violation, Violations};
 use crate::dut::ports::{
-    CommitKind, CoreRequest, CoreResponse, HitPlace, Op, Straps, TlbEvent, TlbKind,
+    CommitKind, CoreRequest, Invalidation, Op, Straps, TlbFill, TlbStructure, WalkKind,
 };
 use crate::sim::Memory;
 use crate::sim::event::{Event, EventKind, Monitor};
@@ -24,31 +29,68 @@ use crate::sim::event::{Event, EventKind, Monitor};
 /// Name of this checker in reports.
 const NAME: &str = "tlb contents";
 const PAGE_MIN: u64 = 4096;
+/// Effects remembered a core: walks and fills under way may have begun before.
+const EFFECTS: usize = 64;
+/// Own commits remembered a core: a store is answered some time after it is performed.
+const COMMITS: usize = 32;
+/// Cycles that the result of a lookup may take to show: what it found may be replaced meanwhile.
+const LOOKUP: u64 = 64;
+
+/// An access in flight.
+#[derive(Debug)]
+struct InFlight {
+    /// The registers that program order gives it.
+    registers: Rc<Registers>,
+    /// Its place in program order.
+    order: u64,
+    /// The first cycle in which it may have looked up a TLB.
+    since: u64,
+}
+
+/// An operation that took effect on a core.
+type Effect = (u64, Rc<Operation>);
+
+/// A SYNC that a core answered.
+#[derive(Debug)]
+struct Answer {
+    source: u8,
+    /// The broadcast operations of `source` with smaller numbers are over.
+    before: u64,
+    cycle: u64,
+}
 
 /// One core's side of the matter.
 #[derive(Debug, Default)]
 struct Core {
-    registers: Rc<Registers>,
-    /// For each request in flight, the registers that program order gives it.
-    at_issue: BTreeMap<u16, Rc<Registers>>,
-    /// Data, then instruction side.
-    sides: [Mirror; 2],
-    /// Invalidations answered, whose DSB has not been issued yet.
-    answered: Vec<(Tlbi, u64)>,
-    /// Cycle of the DSB under way.
-    dsb_issued_at: Option<u64>,
-    /// Entries that operations since the last DSB must have removed, of those that were there.
-    due: u64,
-    /// Entries that the invalidation events since then removed.
-    removed: u64,
+    in_flight: BTreeMap<u16, InFlight>,
+    order: u64,
+    /// Cycle of the answer to the last full DSB.
+    synchronised: u64,
+    /// ITLB, DTLB, second level, walk cache.
+    structures: [Mirror; 4],
+    effects: VecDeque<Effect>,
+    /// For each operation still at work in the second level, what it must remove there.
+    due_in_l2: VecDeque<(Rc<Operation>, u64)>,
+    answers: VecDeque<Answer>,
+    /// Cycle and word of the core's last commits.
+    commits: VecDeque<(u64, u64)>,
 }
 
-/// Mirrors every first-level TLB from its events.
+/// Adds to a queue that keeps the last `limit`.
+fn push<T>(queue: &mut VecDeque<T>, limit: usize, item: T) {
+    if queue.len() == limit {
+        queue.pop_front();
+    }
+    queue.push_back(item);
+}
+
+/// Mirrors every TLB and walk cache from their events.
 #[derive(Debug)]
 pub struct TlbMonitor {
     straps: Straps,
     cores: BTreeMap<u8, Core>,
     walks: Walks,
+    operations: Operations,
 }
 
 impl TlbMonitor {
@@ -59,20 +101,27 @@ impl TlbMonitor {
             straps,
             cores: BTreeMap::new(),
             walks: Walks::default(),
+            operations: Operations::default(),
         }
     }
 
-    fn fill(&mut self, cycle: u64, number: u8, change: &TlbEvent, out: &mut Violations) {
+    fn fill(&mut self, cycle: u64, number: u8, change: &TlbFill, out: &mut Violations) {
         let core = self.cores.entry(number).or_default();
-        let source = fill::source(&self.walks, number, change);
-        let rules = fill::Rules {
-            registers: &core.registers,
-            straps: &self.straps,
+        let sources = self.walks.sources(number, change);
+        let asid8 = self.straps.asid8;
+        let fits = |walk: &WalkRecord| {
+            let table = change.structure == TlbStructure::WalkCache;
+            let reach = fill::reach(Some(walk), change.level);
+            let held = Entry::new(change, cycle, reach, table).held;
+            fill::check(&self.straps, change, Some(walk)).is_ok()
+                && fill::kept_past(walk, &held, core.effects.iter(), asid8).is_none()
         };
-        if let Err((requirements, why)) = rules.check(change, source) {
+        let fitting = sources.iter().copied().find(|&walk| fits(walk));
+        let source = fitting.or(sources.first().copied());
+        let blame = |out: &mut Violations, requirements: &[&str], why: String| {
             let came = format!(
                 "fill of {} entry {} with {:#018x} mask {:#018x} -> {:#014x}: {why}",
-                side_name(change.instruction),
+                name(change.structure),
                 change.index,
                 change.va,
                 change.mask,
@@ -81,176 +130,241 @@ impl TlbMonitor {
             let mut violation = Violation::new(cycle, NAME, requirements, came)
                 .on_core(number)
                 .at_va(source.map_or(change.va, |walk| walk.va))
-                .permitting("an entry that the walk's leaf descriptor gives, or none");
-            violation.walk = source.map(|walk| walk.lines()).unwrap_or_default();
+                .permitting("an entry that a live descriptor gives, or none");
+            violation.walk = source.map(WalkRecord::lines).unwrap_or_default();
             out.push(violation);
+        };
+        let table = change.structure == TlbStructure::WalkCache;
+        let mut reach = fill::reach(source, change.level);
+        if change.from_l2 {
+            match from_l2(core, change, cycle) {
+                Ok(known) => reach = known,
+                Err((requirements, why)) => blame(out, requirements, why),
+            }
+        } else if let Err((requirements, why)) = fill::check(&self.straps, change, source) {
+            blame(out, requirements, why);
         }
-        let read_at = source
-            .and_then(|walk| walk.last())
-            .map_or(cycle, |read| read.cycle);
-        let leaf_bytes = rules.leaf_bytes(change);
-        let entry = Entry::new(change, cycle, read_at, leaf_bytes);
-        // TLBI-07: what was read before an operation must not be kept after it.
-        let stale = core.answered.iter().find(|(tlbi, issued_at)| {
-            read_at < *issued_at && entry.named_by(tlbi, &core.registers, self.straps.asid8)
+        let entry = Entry::new(change, cycle, reach, table);
+        if !change.from_l2
+            && let Some(walk) = source
+            && let Some((operation, at)) =
+                fill::kept_past(walk, &entry.held, core.effects.iter(), self.straps.asid8)
+        {
+            let why = format!("read before {} took effect at cycle {at}", operation.tlbi);
+            blame(out, &["TLBI-07", "WALK-30", "TLBI-01"], why);
+        }
+        let structure = &mut core.structures[change.structure as usize];
+        let first = matches!(change.structure, TlbStructure::Itlb | TlbStructure::Dtlb);
+        let keeps_overlaps = self.straps.conflict_abort;
+        let due = structure.displace(change.index, &entry, cycle, |old| {
+            if table {
+                old.held == entry.held
+            } else {
+                first && !keeps_overlaps || old.span() == entry.span()
+            }
         });
-        if let Some((tlbi, issued_at)) = stale {
-            let came = format!(
-                "fill of {:#018x} from a descriptor read at cycle {read_at}, before {tlbi} of cycle {issued_at}",
-                change.va
-            );
-            out.push(
-                Violation::new(cycle, NAME, &["TLBI-07", "TLBI-01"], came)
-                    .on_core(number)
-                    .at_va(change.va)
-                    .permitting("the walk repeated after the operation"),
-            );
+        if first && u64::from(change.count) < due {
+            let why = format!("{} of {due} overlapping entries removed", change.count);
+            blame(out, &["TLB-11", "TLB-27"], why);
         }
-        core.sides[usize::from(change.instruction)].fill(change.index, entry, cycle);
+        structure.fill(change.index, entry, cycle);
     }
 
-    fn tlbi_answered(&mut self, by: u8, tlbi: &Tlbi, issued_at: u64) {
-        let asid8 = self.straps.asid8;
-        let local = tlbi.scope == TlbiScope::Local;
-        let registers = Rc::clone(&self.cores.entry(by).or_default().registers);
-        for (number, core) in &mut self.cores {
-            if local && *number != by {
-                continue;
-            }
-            for side in &mut core.sides {
-                let due = side.doom(issued_at, by, |entry| {
-                    entry.named_by(tlbi, &registers, asid8)
-                });
-                if *number == by {
-                    core.due += due;
-                }
-            }
-        }
-        if let Some(core) = self.cores.get_mut(&by) {
-            core.answered.push((*tlbi, issued_at));
-        }
-    }
-
-    fn dsb_answered(&mut self, cycle: u64, by: u8, out: &mut Violations) {
-        let Some(core) = self.cores.get_mut(&by) else {
-            return;
-        };
-        let Some(issued_at) = core.dsb_issued_at.take() else {
-            return;
-        };
-        if core.removed < core.due {
-            let came = format!("{} entries removed since the last DSB", core.removed);
-            let names: Vec<String> = core
-                .answered
-                .iter()
-                .map(|(tlbi, _)| tlbi.to_string())
-                .collect();
-            out.push(
-                Violation::new(cycle, NAME, &["TLBI-01"], came)
-                    .on_core(by)
-                    .permitting(format!(
-                        "at least {}, named by {}",
-                        core.due,
-                        names.join(", ")
-                    )),
-            );
-        }
-        (core.due, core.removed) = (0, 0);
-        core.answered.clear();
-        for (number, core) in &mut self.cores {
-            // vmsa.md 13.2: by program order on the issuing core, by completion elsewhere.
-            let from = if *number == by { issued_at } else { cycle };
-            core.sides.iter_mut().for_each(|side| side.bury(by, from));
-        }
-    }
-
-    fn served(
-        &mut self,
-        event: &Event,
-        number: u8,
-        request: &CoreRequest,
-        response: &CoreResponse,
-        issued_at: u64,
-        out: &mut Violations,
-    ) {
+    fn invalidated(&mut self, cycle: u64, number: u8, change: &Invalidation, out: &mut Violations) {
+        let operation = self.operations.take_effect(number, change);
         let core = self.cores.entry(number).or_default();
-        // Later register writes may have been answered first, and do not concern this access.
-        let registers = core
-            .at_issue
-            .remove(&request.id)
-            .unwrap_or_else(|| Rc::clone(&core.registers));
-        let last = request.va.wrapping_add((1 << request.size) - 1);
-        if response.place != HitPlace::L1 || request.va / PAGE_MIN != last / PAGE_MIN {
+        let Some(operation) = operation else {
+            // The monitor of messages reports it. What it removed is unknown.
+            core.structures.iter_mut().for_each(Mirror::doubt);
             return;
-        }
-        let mut blame = |requirements: &[&str], came: String| {
-            out.push(
-                Violation::new(event.cycle, NAME, requirements, came)
-                    .on_core(number)
-                    .at_va(request.va)
-                    .permitting("a live entry that matches, or a walk"),
-            );
         };
-        if !registers.may_translate() {
-            blame(
-                &["VMSA-01"],
-                format!("{request} was served by the TLB with SCTLR_EL1.M = 0"),
-            );
-            return;
+        let asid8 = self.straps.asid8;
+        let [itlb, dtlb, l2, tables] = &mut core
+            .structures
+            .each_mut()
+            .map(|s| s.remove(&operation, cycle, asid8));
+        let first = *itlb + *dtlb;
+        let counts = [
+            ("first-level", u64::from(change.l1_count), first),
+            ("walk-cache", u64::from(change.wc_count), *tables),
+        ];
+        for (what, removed, due) in counts {
+            too_few(cycle, number, &operation, what, removed, due, out);
         }
-        let instruction = request.op == Op::Fetch;
-        let mirror = &core.sides[usize::from(instruction)];
-        let current =
-            |entry: &Entry| entry.global || registers.may_be_asid(entry.asid, self.straps.asid8);
-        let mut dead = None;
-        let mut foreign = None;
-        let mut other_address = None;
-        for entry in mirror.serving(request.va, issued_at) {
-            if !current(entry) {
+        if u64::from(change.l1_count) > first {
+            core.structures[..2].iter_mut().for_each(Mirror::doubt);
+        }
+        if u64::from(change.wc_count) > *tables {
+            core.structures[3].doubt();
+        }
+        core.due_in_l2.push_back((Rc::clone(&operation), *l2));
+        push(&mut core.effects, EFFECTS, (cycle, operation));
+    }
+
+    fn l2_invalidated(&mut self, cycle: u64, number: u8, count: u16, out: &mut Violations) {
+        let core = self.cores.entry(number).or_default();
+        let Some((operation, due)) = core.due_in_l2.pop_front() else {
+            return;
+        };
+        let count = u64::from(count);
+        too_few(cycle, number, &operation, "second-level", count, due, out);
+        if count > due {
+            core.structures[TlbStructure::L2 as usize].doubt();
+        }
+    }
+
+    /// A walk that begins below a table: a live entry must say so (TLB-23, BBM-09).
+    fn begun(&mut self, cycle: u64, number: u8, slot: u8, out: &mut Violations) {
+        let Some(walk) = self
+            .walks
+            .slot(number, slot)
+            .filter(|walk| walk.cached_start)
+        else {
+            return;
+        };
+        let core = self.cores.entry(number).or_default();
+        let range = VaRange::of(walk.va);
+        let asid8 = self.straps.asid8;
+        let leads = |entry: &Entry| {
+            walk.registers.tcr().any(|tcr| {
+                let granule = tcr.granule(range).unwrap_or(Granule::K4);
+                let bits = 64 - u32::from(tcr.tsz(range)).clamp(16, 48);
+                let level = entry.held.level + 1;
+                let slot = entry.table() | index(granule, bits, level, walk.va) << 3;
+                (level, slot) == walk.start
+            })
+        };
+        let (mut removed, mut foreign, mut known) = (None, None, None);
+        let cache = &core.structures[TlbStructure::WalkCache as usize];
+        for entry in cache.serving(walk.va, cycle.saturating_sub(LOOKUP)) {
+            if !leads(entry) {
+                known = Some(entry);
+            } else if !walk.registers.may_be_asid(entry.held.asid, asid8) {
                 foreign = Some(entry);
-            } else if entry.dead_for(issued_at) {
-                dead = Some(entry);
-            } else if response.fault.is_none() && entry.translate(request.va) != response.pa {
-                other_address = Some(entry);
+            } else if entry.removed_by(cycle) {
+                removed = Some(entry);
             } else {
                 return;
             }
         }
-        let side = side_name(instruction);
-        if let Some(entry) = other_address {
-            let (pa, expected) = (response.pa, entry.translate(request.va));
-            blame(
-                &["TLB-02"],
-                format!("{side} entry {entry} gave {pa:#014x} instead of {expected:#014x}"),
-            );
-        } else if let Some(entry) = dead {
-            let requirements: &[&str] = if entry.is_run() {
-                &["TLBI-01", "TLB-05"]
-            } else {
-                &["TLBI-01"]
-            };
-            blame(
-                requirements,
-                format!(
-                    "{request} was served by {side} entry {entry}, which a completed TLBI removed"
-                ),
-            );
-        } else if let Some(entry) = foreign {
-            blame(
-                &["TLB-21", "TLB-13"],
-                format!("{request} was served by {side} entry {entry} of another ASID"),
-            );
+        let (requirements, entry): (&[&str], _) = if removed.is_some() {
+            (&["BBM-09", "TLBI-01", "TLBI-07"], removed)
+        } else if foreign.is_some() {
+            (&["TLB-23", "TLB-13"], foreign)
         } else {
-            blame(
-                &["TLB-20"],
-                format!("{request} was served by the {side}, which holds no entry for it"),
-            );
+            (&["WALK-20", "TLB-20"], known)
+        };
+        let (level, address) = walk.start;
+        let what = entry.map_or("no cached table".to_owned(), |entry| {
+            format!("the cached table {entry}")
+        });
+        out.push(
+            Violation::new(
+                cycle,
+                NAME,
+                requirements,
+                format!("walk begins at L{level} [{address:#014x}] below {what}"),
+            )
+            .on_core(number)
+            .at_va(walk.va)
+            .permitting("a live walk-cache entry of the current ASID, or the start level"),
+        );
+    }
+
+    fn issued(&mut self, cycle: u64, number: u8, request: &CoreRequest) {
+        let core = self.cores.entry(number).or_default();
+        core.order += 1;
+        let registers = self.walks.registers(number).cloned().unwrap_or_default();
+        core.in_flight.insert(
+            request.id,
+            InFlight {
+                registers,
+                order: core.order,
+                since: cycle,
+            },
+        );
+    }
+
+    /// A barrier was answered: what comes after it in program order looks up from now on.
+    fn synchronised(&mut self, cycle: u64, number: u8, request: &CoreRequest) {
+        let core = self.cores.entry(number).or_default();
+        let Some(barrier) = core.in_flight.remove(&request.id) else {
+            return;
+        };
+        let since = match request.op {
+            Op::Dsb(kind) if kind.types == DsbTypes::All => {
+                core.synchronised = cycle;
+                // vmsa.md 11.3: without ETS2 only a context synchronisation event binds.
+                if self.straps.ets == 2 { cycle } else { 0 }
+            }
+            Op::Isb => core.synchronised,
+            _ => return,
+        };
+        for access in core.in_flight.values_mut() {
+            if access.order > barrier.order {
+                access.since = access.since.max(since);
+            }
         }
     }
 }
 
-fn side_name(instruction: bool) -> &'static str {
-    if instruction { "ITLB" } else { "DTLB" }
+/// The second-level entry that a first-level fill copies: bytes that its descriptor maps.
+fn from_l2(core: &Core, change: &TlbFill, cycle: u64) -> Result<u64, fill::Broken> {
+    let copy = Entry::new(change, cycle, 1, false);
+    let l2 = &core.structures[TlbStructure::L2 as usize];
+    let mut removed = None;
+    for entry in l2.serving(change.va, cycle.saturating_sub(LOOKUP)) {
+        let same = entry.translate(change.va) == change.pa
+            && entry.held.global == change.global
+            && (change.global || entry.held.asid == change.asid)
+            && entry.held.level == change.level
+            && entry.span() >= copy.span();
+        if same && !entry.removed_by(cycle) {
+            return Ok(entry.held.reach);
+        }
+        if same {
+            removed = Some(entry);
+        }
+    }
+    Err(match removed {
+        Some(entry) => (
+            &["TLBI-07", "WALK-30", "TLBI-01"],
+            format!("from second-level entry {entry}"),
+        ),
+        None => (
+            &["TLB-20"],
+            "the second level holds no such entry".to_owned(),
+        ),
+    })
+}
+
+/// TLBI-01 by the number of entries that the hardware says it removed.
+fn too_few(
+    cycle: u64,
+    core: u8,
+    operation: &Operation,
+    what: &str,
+    removed: u64,
+    due: u64,
+    out: &mut Violations,
+) {
+    if removed < due {
+        let came = format!("{} removed {removed} {what} entries", operation.tlbi);
+        out.push(
+            Violation::new(cycle, NAME, &["TLBI-01", "TLBI-06", "TLB-05"], came)
+                .on_core(core)
+                .permitting(format!("at least {due}, which it names")),
+        );
+    }
+}
+
+fn name(structure: TlbStructure) -> &'static str {
+    match structure {
+        TlbStructure::Itlb => "ITLB",
+        TlbStructure::Dtlb => "DTLB",
+        TlbStructure::L2 => "L2 TLB",
+        TlbStructure::WalkCache => "walk cache",
+    }
 }
 
 impl Monitor for TlbMonitor {
@@ -258,66 +372,52 @@ impl Monitor for TlbMonitor {
         NAME
     }
 
-    fn event(&mut self, event: &Event, memory: &Memory, out: &mut Violations) {
+    fn event(&mut self, event: &Event, _memory: &Memory, out: &mut Violations) {
         self.walks.event(event);
         match &event.kind {
-            EventKind::Issue {
-                core: number,
-                request,
+            EventKind::Issue { core, request } => {
+                self.operations.event(event, self.walks.registers(*core));
+                self.issued(event.cycle, *core, request);
+            }
+            EventKind::Response { core, request, .. } => match request.op {
+                Op::Dsb(_) | Op::Isb => self.synchronised(event.cycle, *core, request),
+                _ => self.served(event, out),
+            },
+            EventKind::Fill { core, change } => self.fill(event.cycle, *core, change, out),
+            EventKind::Invalidate { core, change } => {
+                self.invalidated(event.cycle, *core, change, out);
+            }
+            EventKind::L2Invalidated { core, count } => {
+                self.l2_invalidated(event.cycle, *core, *count, out);
+            }
+            EventKind::Walk { core, step } if step.kind == WalkKind::Begin => {
+                self.begun(event.cycle, *core, step.slot, out);
+            }
+            EventKind::Dvm {
+                core,
+                event: message,
             } => {
-                let core = self.cores.entry(*number).or_default();
-                if matches!(request.op, Op::Msr(_) | Op::Isb) {
-                    Rc::make_mut(&mut core.registers).event(*number, event);
+                self.operations.event(event, None);
+                if let Some(source) = message.answered {
+                    let answer = Answer {
+                        source,
+                        before: self.operations.synced(source),
+                        cycle: event.cycle,
+                    };
+                    let core = self.cores.entry(*core).or_default();
+                    push(&mut core.answers, EFFECTS, answer);
                 }
-                if request.op.translates() {
-                    core.at_issue.insert(request.id, Rc::clone(&core.registers));
-                }
-                if request.op == Op::Dsb {
-                    core.dsb_issued_at = Some(event.cycle);
-                }
-            }
-            EventKind::Response {
-                core: number,
-                request,
-                issued_at,
-                response,
-            } => {
-                if request.op == Op::Isb {
-                    let core = self.cores.entry(*number).or_default();
-                    Rc::make_mut(&mut core.registers).event(*number, event);
-                }
-                match &request.op {
-                    // TLBI-14: an operation that arrives with EL0 attributes does nothing.
-                    Op::Tlbi(tlbi) if request.el == El::El1 && !response.undef => {
-                        self.tlbi_answered(*number, tlbi, *issued_at);
-                    }
-                    Op::Dsb => self.dsb_answered(event.cycle, *number, out),
-                    op if op.translates() => {
-                        self.served(event, *number, request, response, *issued_at, out);
-                    }
-                    _ => {}
-                }
-            }
-            EventKind::Tlb { core, change } if change.kind == TlbKind::Fill => {
-                self.fill(event.cycle, *core, change, out);
-            }
-            EventKind::Tlb { core, change } => {
-                self.cores.entry(*core).or_default().removed += u64::from(change.count);
             }
             EventKind::Commit {
                 source,
-                kind: CommitKind::Update,
+                kind: CommitKind::Store | CommitKind::Cas,
                 address,
-                after,
                 ..
             } => {
-                let registers = &self.cores.entry(*source).or_default().registers;
-                if let Some(value) = registers.byte_orders(*after).last() {
-                    self.walks.updated(*source, *address, value.into());
-                }
+                let core = self.cores.entry(*source).or_default();
+                push(&mut core.commits, COMMITS, (event.cycle, *address));
             }
             _ => {}
         }
-        let _ = memory;
     }
 }

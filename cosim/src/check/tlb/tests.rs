@@ -3,10 +3,12 @@
 
 use super::*;
 use crate::check::feed::{
-    assert_fires, assert_quiet, fill, issue, judge, response, walk, walk_end,
+    assert_fires, assert_quiet, at_core, change_fill, change_walk, commit, dvm, effect, fill,
+    issue, judge, response, walk, walk_end,
 };
 use crate::dut::ports::WalkKind::{Begin, Step};
-use vmsa::{Descriptor, Granule, Sctlr, SysReg, Tcr, Ttbr, VaRange};
+use crate::dut::ports::{HitPlace, TlbStructure};
+use vmsa::{Descriptor, DsbKind, El, Fsc, Sctlr, SysReg, Tcr, Tlbi, TlbiScope, Ttbr};
 
 const VA: u64 = 0x4000_3000;
 const PA: u64 = 0x9000_3000;
@@ -74,18 +76,15 @@ fn hit(cycle: u64, va: u64, pa: u64) -> [Event; 2] {
     [issue(cycle, load(6, va)), at(answer, cycle)]
 }
 
-/// TLBI and DSB from cycle 30 to 40, during which the TLB reports `removed` entries gone.
-fn invalidate(tlbi: Tlbi, removed: u8) -> Vec<Event> {
-    let mut change = fill(32, 0, 0, 0, PAGE);
-    if let EventKind::Tlb { change, .. } = &mut change.kind {
-        (change.kind, change.count) = (TlbKind::Invalidate, removed);
-    }
+/// TLBI and DSB from cycle 30 to 40, by which `removed` first-level entries go.
+fn invalidate(tlbi: Tlbi, removed: u16) -> Vec<Event> {
+    let dsb = CoreRequest::dsb(DsbKind::ISH);
     vec![
         issue(30, CoreRequest::tlbi(tlbi)),
-        change,
+        effect(32, 0, None, removed),
         at(response(33, CoreRequest::tlbi(tlbi), |_| ()), 30),
-        issue(34, CoreRequest::dsb()),
-        at(response(40, CoreRequest::dsb(), |_| ()), 34),
+        issue(34, dsb),
+        at(response(40, dsb, |_| ()), 34),
     ]
 }
 
@@ -94,8 +93,12 @@ fn vae1(va: u64) -> Tlbi {
 }
 
 fn judged(parts: &[Vec<Event>]) -> Violations {
+    judged_with(Straps::default(), parts)
+}
+
+fn judged_with(straps: Straps, parts: &[Vec<Event>]) -> Violations {
     judge(
-        &mut TlbMonitor::new(Straps::default()),
+        &mut TlbMonitor::new(straps),
         &Memory::default(),
         &parts.concat(),
     )
@@ -166,21 +169,16 @@ fn a_wrong_output_address_fires_tlb_02() {
 
 #[test]
 fn an_entry_under_another_asid_fires_tlb_24() {
-    let mut entry = fill(17, 0, VA, PA, PAGE);
-    if let EventKind::Tlb { change, .. } = &mut entry.kind {
-        change.asid = 9;
-    }
+    let entry = change_fill(fill(17, 0, VA, PA, PAGE), |change| change.asid = 9);
     assert_fires(&judged(&[walked(page(), entry)]), "TLB-24");
 }
 
 #[test]
 fn an_entry_of_the_other_half_fires_tlb_31() {
     // Only the low VA bits take part in the match of this entry.
-    let mut entry = fill(17, 0, 0xffff_0000_4000_3000, PA, PAGE);
-    if let EventKind::Tlb { change, .. } = &mut entry.kind {
+    let entry = change_fill(fill(17, 0, 0xffff_0000_4000_3000, PA, PAGE), |change| {
         change.mask = 0x0000_ffff_ffff_f000;
-        change.va = 0xffff_0000_4000_3000;
-    }
+    });
     assert_fires(&judged(&[walked(page(), entry)]), "TLB-31");
 }
 
@@ -246,7 +244,9 @@ fn a_fill_read_before_a_tlbi_that_names_it_fires_tlbi_07() {
         issue(10, load(5, VA)),
         walk(11, 5, VA, Begin, 3, 0, 0),
         walk(15, 5, VA, Step, 3, SLOT, page().0),
+        walk_end(16, 5, VA, None),
         issue(20, tlbi),
+        effect(21, 0, None, 0),
         at(response(22, tlbi, |_| ()), 20),
         fill(25, 0, VA, PA, PAGE),
     ]);
@@ -278,4 +278,212 @@ fn a_hit_without_any_entry_fires_tlb_20() {
 #[test]
 fn a_hit_with_translation_off_fires_vmsa_01() {
     assert_fires(&judged(&[hit(10, VA, PA).to_vec()]), "VMSA-01");
+}
+
+/// The second-level entry of the walk of `walked`.
+fn l2_entry(cycle: u64) -> Event {
+    change_fill(fill(cycle, 3, VA, PA, PAGE), |change| {
+        change.structure = TlbStructure::L2;
+    })
+}
+
+/// A first-level fill of VA from the second level.
+fn copied(cycle: u64) -> Event {
+    change_fill(fill(cycle, 1, VA, PA, PAGE), |change| change.from_l2 = true)
+}
+
+#[test]
+fn a_copy_of_a_live_second_level_entry_is_quiet_and_one_of_a_removed_entry_fires() {
+    let filled = walked(page(), l2_entry(18));
+    assert_quiet(&judged(&[filled.clone(), vec![copied(25)]]));
+    assert_fires(&judged(&[context(), vec![copied(25)]]), "TLB-20");
+    let removed = [filled, invalidate(vae1(VA), 0), vec![copied(50)]];
+    assert_fires(&judged(&removed), "TLBI-07");
+}
+
+#[test]
+fn too_few_entries_removed_from_the_second_level_fire() {
+    let filled = walked(page(), l2_entry(18));
+    let done = |count| {
+        vec![Event {
+            cycle: 45,
+            kind: EventKind::L2Invalidated { core: 0, count },
+        }]
+    };
+    assert_quiet(&judged(&[filled.clone(), invalidate(vae1(VA), 0), done(1)]));
+    assert_fires(
+        &judged(&[filled, invalidate(vae1(VA), 0), done(0)]),
+        "TLBI-01",
+    );
+}
+
+#[test]
+fn a_prefetch_that_fills_the_first_level_fires() {
+    let prefetch = |event| change_walk(event, |step| step.prefetch = true);
+    let walked = |entry| {
+        let mut events = context();
+        events.extend([
+            prefetch(walk(11, 5, VA, Begin, 3, SLOT, 0)),
+            prefetch(walk(15, 5, VA, Step, 3, SLOT, page().0)),
+            prefetch(walk_end(16, 5, VA, None)),
+            change_fill(entry, |change| change.prefetch = true),
+        ]);
+        events
+    };
+    assert_quiet(&judged(&[walked(l2_entry(18))]));
+    assert_fires(&judged(&[walked(fill(18, 0, VA, PA, PAGE))]), "PMU-07");
+}
+
+#[test]
+fn range_forms_remove_what_they_overlap_in_the_granule_in_use() {
+    let filled = walked(page(), fill(17, 0, VA, PA, PAGE));
+    let range = |granule, start| Tlbi::rvale1(TlbiScope::Local, granule, start, 0, 0, None, 1);
+    let gone = |tlbi| judged(&[filled.clone(), invalidate(tlbi, 0)]);
+    assert_fires(&gone(range(Granule::K4, VA - PAGE)), "TLBI-01");
+    assert_quiet(&gone(range(Granule::K4, VA - 2 * PAGE)));
+    assert_quiet(&gone(range(Granule::K4, VA + PAGE)));
+    // TLBI-09.
+    assert_quiet(&gone(range(Granule::K16, VA & !0x3fff)));
+}
+
+#[test]
+fn a_conflict_abort_needs_the_strap_and_two_matches() {
+    let abort = |cycle| {
+        let answer = response(cycle + 2, load(6, VA), |r| r.fault = Some(Fsc(0x30)));
+        vec![issue(cycle, load(6, VA)), at(answer, cycle)]
+    };
+    let conflicts = Straps {
+        conflict_abort: true,
+        ..Straps::default()
+    };
+    let one = walked(page(), fill(17, 0, VA, PA, PAGE));
+    assert_fires(&judged(&[one.clone(), abort(60)]), "TLB-11");
+    assert_fires(&judged_with(conflicts, &[one, abort(60)]), "TLB-10");
+    // A page, then the run that holds it.
+    let run = page().with_contiguous(true);
+    let mut two = walked(run, fill(17, 0, VA, PA, PAGE));
+    two.push(fill(25, 1, 0x4000_0000, 0x9000_0000, RUN));
+    assert_quiet(&judged_with(conflicts, &[two, abort(60)]));
+}
+
+#[test]
+fn an_overlap_that_a_fill_leaves_fires_tlb_11() {
+    let run = page().with_contiguous(true);
+    let filled = |count| {
+        let mut events = walked(run, fill(17, 0, VA, PA, PAGE));
+        let second = fill(25, 1, 0x4000_0000, 0x9000_0000, RUN);
+        events.push(change_fill(second, |change| change.count = count));
+        judged(&[events])
+    };
+    assert_quiet(&filled(1));
+    assert_fires(&filled(0), "TLB-11");
+}
+
+const ROOT: u64 = 0x8000_2000;
+
+/// The walk-cache entry of a level 2 table that a walk read.
+fn cached_table() -> Vec<Event> {
+    let mut events = context();
+    let table = Descriptor::table(SLOT & !0xfff);
+    let entry = change_fill(fill(16, 2, 0x4000_0000, SLOT & !0xfff, 1 << 21), |change| {
+        (change.structure, change.level) = (TlbStructure::WalkCache, 2);
+    });
+    events.extend([
+        issue(10, load(5, VA)),
+        walk(11, 5, VA, Begin, 2, ROOT, 0),
+        walk(15, 5, VA, Step, 2, ROOT, table.0),
+        entry,
+        walk(17, 5, VA, Step, 3, SLOT, page().0),
+        walk_end(18, 5, VA, None),
+    ]);
+    events
+}
+
+fn begins_below(cycle: u64, address: u64) -> Event {
+    change_walk(walk(cycle, 6, VA, Begin, 3, address, 0), |step| {
+        step.cached_start = true;
+    })
+}
+
+#[test]
+fn a_walk_begins_below_a_live_table_of_its_asid_only() {
+    assert_quiet(&judged(&[cached_table(), vec![begins_below(60, SLOT)]]));
+    let elsewhere = vec![begins_below(60, SLOT + 8)];
+    assert_fires(&judged(&[cached_table(), elsewhere]), "WALK-20");
+    let gone = invalidate(vae1(VA), 0);
+    let removed = judged(&[cached_table(), gone, vec![begins_below(60, SLOT)]]);
+    assert!(removed.iter().any(|violation| violation.breaks("BBM-09")));
+    // TLBI-05, BBM-10: the last-level form leaves the table.
+    let leaf_only = Tlbi::vale1(TlbiScope::Local, VA, 1, None);
+    let kept = [
+        cached_table(),
+        invalidate(leaf_only, 0),
+        vec![begins_below(60, SLOT)],
+    ];
+    assert_quiet(&judged(&kept));
+    let switch = vec![
+        issue(
+            30,
+            CoreRequest::msr(SysReg::Ttbr0, Ttbr::new(2, 0x8000_0000).0),
+        ),
+        issue(31, CoreRequest::isb()),
+        response(33, CoreRequest::isb(), |_| ()),
+        begins_below(60, SLOT),
+    ];
+    assert_fires(&judged(&[cached_table(), switch]), "TLB-23");
+}
+
+#[test]
+fn a_table_entry_from_a_leaf_or_an_unread_level_fires() {
+    let mut events = cached_table();
+    let entry = change_fill(events[8].clone(), |change| change.level = 1);
+    events[8] = entry;
+    assert_fires(&judged(&[events]), "TLB-20");
+}
+
+/// Core 1 stores through a page that core 0 removes; the store commits at `commits`, core 1 answers
+/// the SYNC at cycle 50.
+fn shot_down(commits: u64) -> Violations {
+    let store = CoreRequest {
+        id: 6,
+        ..CoreRequest::store(VA, 3, El::El0, 1)
+    };
+    let mut setup: Vec<Event> = walked(page(), fill(17, 0, VA, PA, PAGE));
+    for event in &mut setup {
+        match &mut event.kind {
+            EventKind::Issue { core, .. }
+            | EventKind::Response { core, .. }
+            | EventKind::Walk { core, .. }
+            | EventKind::Fill { core, .. } => *core = 1,
+            _ => {}
+        }
+    }
+    let tlbi = CoreRequest::tlbi(Tlbi::vae1(TlbiScope::InnerShareable, VA, 1, None));
+    let mut written = commit(commits, CommitKind::Store, PA, 0, 1);
+    if let EventKind::Commit { source, .. } = &mut written.kind {
+        *source = 1;
+    }
+    let answer = response(70, store, |r| (r.place, r.pa) = (HitPlace::L1, PA));
+    let mut events = vec![
+        at_core(issue(30, store), 1),
+        issue(31, tlbi),
+        dvm(35, 0, |event| event.inv_sent = Some(0)),
+        effect(40, 0, Some(0), 0),
+        effect(41, 1, Some(0), 1),
+        dvm(42, 0, |event| event.sync_sent = true),
+        dvm(50, 1, |event| event.answered = Some(0)),
+        written,
+        at_core(at(answer, 30), 1),
+    ];
+    // The registers of core 0: the operand's ASID has 16 bits.
+    let mut all = context();
+    all.append(&mut setup);
+    events.sort_by_key(|event| event.cycle);
+    judged(&[all, events])
+}
+
+#[test]
+fn a_store_through_a_removed_entry_commits_before_the_core_answers() {
+    assert_quiet(&shot_down(45));
+    assert_fires(&shot_down(60), "TLBI-22");
 }
