@@ -145,7 +145,7 @@ fn unknown_names_offer_the_nearest() {
         &["run", "random", "--plant", "af0-cache"],
         &["af0-cache", "`af0-cached`"],
     );
-    refused(&["replay", LINUX, "--config", "bas"], &["`base`"]);
+    refused(&["replay", LINUX, "--config", "tin"], &["`tiny`"]);
     refused(
         &["walk", LINUX, "--scene", "linux-6.12-4k", "--va", "0x0"],
         &["linux-6.12-4k-blocks-m0-cpu0"],

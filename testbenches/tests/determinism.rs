@@ -48,7 +48,7 @@ fn results_do_not_depend_on_the_number_of_jobs() {
             "random",
             "contiguous-run",
             "--config",
-            "tiny,base",
+            "tiny,2x1",
             "--seeds",
             "4",
             "--cycles",

@@ -10,10 +10,12 @@ use cosim::regress::context::RunContext;
 use testbenches::random::detect;
 
 /// Every checker that `check::attach` adds, by the name in its reports, and the assertions.
-const CHECKERS: [&str; 7] = [
+const CHECKERS: [&str; 9] = [
     "assertion",
     "data",
+    "event counters",
     "hardware update",
+    "invalidation messages",
     "response",
     "scoreboard",
     "table walk",

@@ -4,11 +4,11 @@
 
 use std::rc::Rc;
 
-use cosim::dut::ports::CoreRequest;
+use cosim::dut::ports::{CoreRequest, Delays};
 use cosim::regress::{Bench, Failure};
 use cosim::sim::{CoreHandle, ErrorOn, SimHandle};
 use vmsa::VaRange::Lower;
-use vmsa::{Descriptor, El, Granule, Sctlr, SysReg, Tlbi, TlbiOp, TlbiScope};
+use vmsa::{Descriptor, DsbKind, El, Granule, Sctlr, SysReg, Tlbi, TlbiOp, TlbiScope};
 
 use super::place::{BEYOND, BLOCKS, KINDS, LIMITED, PA, Place, RIVAL, RUN};
 use crate::stage1::regime::{DEVICE, Regime};
@@ -16,33 +16,47 @@ use crate::stage1::watch::Watch;
 
 /// The load.
 pub struct Exercise {
-    places: Vec<Place>,
+    places: Vec<Rc<Place>>,
 }
 
+/// Hardware set-ups under which the load runs: what one of them has to do without, another has.
+pub const SETUPS: usize = 2;
+
 impl Exercise {
-    /// Straps the hardware and loads the tables.
-    pub fn load(bench: &mut Bench) -> Result<Self, Failure> {
-        bench.setup().straps.stall = true;
+    /// Straps the hardware as set-up number `setup` says and loads the tables.
+    pub fn load(bench: &mut Bench, setup: usize) -> Result<Self, Failure> {
+        bench.setup().straps.delay = Delays::MEM_REQ;
         bench.setup().straps.dtlb_entries = Some(3);
+        bench.setup().straps.prefetch = setup == 1;
+        bench.setup().straps.l2_ways = (setup == 1).then_some(1);
         bench.setup().memory.latency = 6;
         bench.setup().memory.jitter = 8;
         let mut places = Vec::new();
         for (i, granule) in (0..).zip(Granule::ALL) {
-            places.push(Place::load(bench, granule, 0x5_0000_0000 + (i << 28))?);
+            let place = Place::load(bench, granule, 0x5_0000_0000 + (i << 28))?;
+            places.push(Rc::new(place));
         }
         bench.load(PA, &[0x1122_3344_5566_7788, 0x99aa_bbcc_ddee_ff00])?;
         Ok(Self { places })
     }
 
-    /// Spawns the load on core 0.
+    /// Spawns the load: everything on core 0, and what meets its invalidations on the others.
     pub fn start(self, bench: &mut Bench) -> Result<(), Failure> {
         let (core, handle) = (bench.core(0)?, bench.handle()?);
+        for index in 1..handle.cores() {
+            let (other, places) = (bench.core(index)?, self.places.clone());
+            bench.simulation()?.spawn(async move {
+                for place in places {
+                    place.broadcasts(&other).await;
+                }
+            });
+        }
         let watch = Watch::on(bench)?;
         bench.simulation()?.spawn(async move {
             for place in self.places {
-                let place = Rc::new(place);
                 place.untranslated(&core).await;
                 place.regime.enter(&core).await;
+                place.broadcasts(&core).await;
                 place.every_page(&core).await;
                 place.several_at_once(&core).await;
                 place.runs(&core).await;
@@ -82,7 +96,7 @@ fn tlbi(operation: Tlbi) -> CoreRequest {
 fn remove_all() -> [CoreRequest; 3] {
     [
         tlbi(Tlbi::vmalle1(TlbiScope::Local)),
-        CoreRequest::dsb(),
+        CoreRequest::dsb(DsbKind::SY),
         CoreRequest::isb(),
     ]
 }
@@ -132,7 +146,10 @@ impl Place {
         all(core, every_access(PA)).await;
         all(
             core,
-            [CoreRequest::load(1 << 50, 3, El::El1), CoreRequest::dsb()],
+            [
+                CoreRequest::load(1 << 50, 3, El::El1),
+                CoreRequest::dsb(DsbKind::SY),
+            ],
         )
         .await;
     }
@@ -172,12 +189,16 @@ impl Place {
                 stores
                     .clone()
                     .chain(loads.clone())
-                    .chain([CoreRequest::dsb()]),
+                    .chain([CoreRequest::dsb(DsbKind::SY)]),
             )
             .await;
             // A miss right behind a store, and a swap in the middle of loads.
             let missing = [CoreRequest::load(self.page(6 + round), 3, El::El0)];
-            all(core, stores.chain(missing).chain([CoreRequest::dsb()])).await;
+            all(
+                core,
+                stores.chain(missing).chain([CoreRequest::dsb(DsbKind::SY)]),
+            )
+            .await;
             let swap = [CoreRequest::cas(hit(0), El::El0, round << 8, 9)];
             all(
                 core,
@@ -185,10 +206,42 @@ impl Place {
                     .clone()
                     .chain(swap)
                     .chain(loads)
-                    .chain([CoreRequest::dsb()]),
+                    .chain([CoreRequest::dsb(DsbKind::SY)]),
             )
             .await;
         }
+    }
+
+    /// Bursts of invalidations for every core, behind accesses that miss and that take long.
+    async fn broadcasts(&self, core: &CoreHandle) {
+        self.regime.enter(core).await;
+        let is = TlbiScope::InnerShareable;
+        for round in 0..12 {
+            let load = |n: u64| CoreRequest::load(self.page(n) + 8 * n, 3, El::El0);
+            let fetch = |n: u64| CoreRequest::fetch(self.page(n) + 64 + 8 * n, El::El0);
+            // More misses than wait at once; across words, faulting behind an access under way.
+            all(core, (0..7).map(load).chain((0..3).map(fetch))).await;
+            let store = CoreRequest::store(self.page(0), 3, El::El0, round);
+            let across = CoreRequest::load(self.page(KINDS + 3) + 5, 3, El::El0);
+            all(core, [store, across]).await;
+            let operations = [
+                Tlbi::vmalle1(is),
+                Tlbi::vae1(is, self.page(0), 1, None),
+                Tlbi::aside1(is, 1),
+                Tlbi::vaale1(is, self.page(3), None),
+                Tlbi::rvae1(is, self.granule, self.page(0), 0, 3, None, 1),
+                Tlbi::vmalle1(is),
+            ];
+            let burst = [load(1), load(2)].into_iter();
+            let burst = burst.chain(operations.into_iter().skip(round as usize % 3).map(tlbi));
+            let kind = [DsbKind::SY, DsbKind::ISH, DsbKind::NSH][round as usize % 3];
+            all(
+                core,
+                burst.chain([load(4), CoreRequest::dsb(kind), load(5)]),
+            )
+            .await;
+        }
+        all(core, remove_all()).await;
     }
 
     async fn runs(&self, core: &CoreHandle) {
@@ -280,26 +333,30 @@ impl Place {
     }
 
     async fn address_spaces(&self, core: &CoreHandle) {
-        for regime in [
-            self.regime,
-            self.other,
-            self.regime,
-            self.other,
-            self.regime,
-        ] {
-            core.access(CoreRequest::msr(SysReg::Ttbr0, regime.ttbr0.0))
-                .await;
-            core.access(CoreRequest::isb()).await;
-            let (a, b) = (self.page(0), self.page(1));
-            all(
-                core,
-                [
-                    CoreRequest::load(a, 3, El::El0),
-                    CoreRequest::store(b, 3, El::El0, 3),
-                ],
-            )
-            .await;
+        let regimes = [self.regime, self.other].into_iter().cycle().take(5);
+        for regime in regimes.clone() {
+            self.switch(core, regime, None).await;
         }
+        // Behind a miss, whose prefetch may be under way.
+        for regime in regimes {
+            all(core, remove_all()).await;
+            self.switch(core, regime, Some(self.page(2))).await;
+        }
+    }
+
+    async fn switch(&self, core: &CoreHandle, regime: Regime, miss: Option<u64>) {
+        let miss = miss.map(|va| CoreRequest::load(va, 3, El::El0));
+        let write = CoreRequest::msr(SysReg::Ttbr0, regime.ttbr0.0);
+        all(core, miss.into_iter().chain([write, CoreRequest::isb()])).await;
+        let (a, b) = (self.page(0), self.page(1));
+        all(
+            core,
+            [
+                CoreRequest::load(a, 3, El::El0),
+                CoreRequest::store(b, 3, El::El0, 3),
+            ],
+        )
+        .await;
     }
 
     /// EPD, HPD, WXN and translation off and on again.
@@ -356,7 +413,11 @@ impl Place {
                     .await;
                     let operand = self.page(n) >> 12 | 1 << 48;
                     let operation = tlbi(Tlbi { op, scope, operand });
-                    all(core, [operation, CoreRequest::dsb(), CoreRequest::isb()]).await;
+                    all(
+                        core,
+                        [operation, CoreRequest::dsb(DsbKind::SY), CoreRequest::isb()],
+                    )
+                    .await;
                 }
             }
         }

@@ -35,10 +35,10 @@ async fn inject(os: Rc<Os>, mut rng: Pcg64Mcg) {
         }
         let mut marked = Vec::new();
         for _ in 0..rng.random_range(1..4) {
-            let Some(mapping) = os.aim(&mut rng) else {
+            let Some(mapping) = os.aim(0, &mut rng) else {
                 continue;
             };
-            let (root, format) = os.tree();
+            let (root, format) = os.tree(0);
             if rng.random_bool(0.6) {
                 let path = tables::path(&handle, &format, root, mapping.va);
                 marked.push(path[rng.random_range(0..path.len())]);

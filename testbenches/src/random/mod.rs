@@ -1,10 +1,10 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! Constrained-random load: an operating system that edits live tables through its own MMU, while
-//! the same core makes accesses of every kind.
+//! Constrained-random load: an operating system that edits live tables through the MMU of core 0,
+//! while every core makes accesses of every kind and invalidates at random.
 //!
-//! Everything is drawn from the seed: hardware straps, memory timing, granules, VA sizes, what is
-//! mapped where. Checkers and the scoreboard judge each answer; the load itself adds a flat shadow of
-//! user memory and what the operating system knows of its own mappings.
+//! Everything is drawn from the seed: hardware straps, delays, memory timing, granules, VA sizes, what
+//! is mapped where. Checkers and the scoreboard judge each answer; the load itself adds what the
+//! operating system knows of its own mappings and, with one core, a flat shadow of user memory.
 
 mod control;
 mod exercise;
@@ -14,6 +14,7 @@ mod os;
 mod place;
 mod plants;
 mod setup;
+mod spaces;
 mod tables;
 mod traffic;
 
@@ -31,8 +32,8 @@ use self::traffic::Traffic;
 pub static TESTBENCHES: &[Testbench] = &[
     Testbench {
         name: "random",
-        purpose: "random accesses while an operating system edits live tables; --cycles sets the length",
-        requirements: &["ORD-01", "MEM-14", "ORD-20", "TLB-29"],
+        purpose: "random accesses of every core while an operating system edits live tables; --cycles sets the length",
+        requirements: &["ORD-01", "MEM-14", "ORD-20", "TLB-29", "DVM-05", "DVM-11"],
         run: random,
     },
     Testbench {
@@ -65,7 +66,7 @@ fn random(bench: &mut Bench) -> Result<(), Failure> {
 /// The tasks of one simulation: the operating system and the accesses.
 struct Load {
     os: Rc<Os>,
-    traffic: Rc<Traffic>,
+    traffic: Vec<Rc<Traffic>>,
     handle: SimHandle,
 }
 
@@ -80,7 +81,12 @@ impl Load {
         // What is in flight at the end still has to be answered.
         let end = cycles.saturating_sub(MARGIN.min(cycles / 4));
         let os = Rc::new(Os::new(bench, &boot, end)?);
-        let traffic = Rc::new(Traffic::new(Rc::clone(&os), bench.rng("traffic")));
+        let traffic = (0..handle.cores())
+            .map(|core| {
+                let rng = bench.rng(&format!("traffic {core}"));
+                Rc::new(Traffic::new(Rc::clone(&os), core, rng))
+            })
+            .collect();
         Ok(Self {
             os,
             traffic,
@@ -91,7 +97,7 @@ impl Load {
     /// Spawns the tasks.
     fn start(&self, bench: &mut Bench) -> Result<(), Failure> {
         let core = bench.core(0)?;
-        let (os, traffic) = (Rc::clone(&self.os), Rc::clone(&self.traffic));
+        let (os, traffic) = (Rc::clone(&self.os), Rc::clone(&self.traffic[0]));
         let edits = bench.rng("edits");
         let handle = self.handle.clone();
         self.handle.spawn(async move {
@@ -101,15 +107,23 @@ impl Load {
             os.run(&core, edits).await;
             accesses.await;
         });
+        for (index, traffic) in self.traffic.iter().enumerate().skip(1) {
+            let (core, traffic) = (bench.core(index)?, Rc::clone(traffic));
+            let rng = bench.rng(&format!("switches {index}"));
+            self.handle
+                .spawn(async move { traffic.join(&core, rng).await });
+        }
         Ok(())
     }
 
     /// The verdict of the load itself, and its figures.
     fn finish(&self, bench: &mut Bench) -> Result<(), Failure> {
-        for (name, count) in self.os.figures().into_iter().chain(self.traffic.figures()) {
+        let figures = self.traffic.iter().flat_map(|traffic| traffic.figures());
+        for (name, count) in self.os.figures().into_iter().chain(figures) {
             bench.count(name, count);
         }
-        match self.os.failure().or_else(|| self.traffic.failure()) {
+        let of_traffic = || self.traffic.iter().find_map(|traffic| traffic.failure());
+        match self.os.failure().or_else(of_traffic) {
             Some(failure) => Err(failure),
             None => Ok(()),
         }

@@ -1,11 +1,11 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! The operating system of the load: several address spaces, edited live through the core's own MMU,
-//! and context switches between them. What it knows of its mappings is there for others to compare.
+//! The operating system of the load: several address spaces, edited live through the MMU of core 0,
+//! context switches between them, and changes of control bits, on every core.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Poll;
 
 use cosim::dut::ports::CoreRequest;
@@ -19,6 +19,7 @@ use vmsa::{Granule, Sctlr, Tcr, geometry};
 
 use super::control;
 use super::material::{Frames, attributes, permissions};
+use super::spaces::{Mapping, Spaces};
 
 /// Address spaces.
 const SPACES: u16 = 3;
@@ -31,22 +32,11 @@ const PIECE: u64 = 1 << 40;
 /// Cycles that a task waits before it looks again whether the other is done.
 const POLL: u64 = 20;
 
-/// A leaf or run that the operating system made.
-#[derive(Debug, Clone, Copy)]
-pub struct Mapping {
-    /// First virtual address.
-    pub va: u64,
-    /// Bytes.
-    pub bytes: u64,
-    /// First physical address.
-    pub pa: u64,
-}
-
-/// One address space as the operating system knows it.
-#[derive(Debug, Default)]
-struct Space {
-    root: u64,
-    mappings: BTreeMap<u64, Mapping>,
+/// What is in force on one core.
+struct InForce {
+    space: Cell<usize>,
+    tcr: Cell<Tcr>,
+    sctlr: Cell<Sctlr>,
 }
 
 /// The operating system.
@@ -54,10 +44,9 @@ pub struct Os {
     handle: SimHandle,
     boot: Boot,
     frames: Frames,
-    spaces: RefCell<Vec<Space>>,
-    current: Cell<usize>,
-    tcr: Cell<Tcr>,
-    sctlr: Cell<Sctlr>,
+    spaces: Spaces,
+    tables: RefCell<Vec<Rc<PageTable>>>,
+    cores: Vec<InForce>,
     /// Odd while an edit is under way.
     epoch: Cell<u64>,
     hold: Cell<bool>,
@@ -82,17 +71,22 @@ impl Os {
         let base = boot.user_frames.fresh();
         let bytes = config.tables_base + config.tables_bytes - base;
         let pool = FramePool::new(base, bytes, granule.bytes());
+        let handle = bench.handle()?;
+        let in_force = || InForce {
+            space: Cell::new(0),
+            tcr: Cell::new(boot.registers.tcr),
+            sctlr: Cell::new(boot.registers.sctlr),
+        };
         Ok(Self {
-            handle: bench.handle()?,
+            cores: (0..handle.cores()).map(|_| in_force()).collect(),
+            handle,
             frames: Frames {
                 pool,
                 reuse: granule == Granule::K4,
             },
-            tcr: Cell::new(boot.registers.tcr),
-            sctlr: Cell::new(boot.registers.sctlr),
             boot,
-            spaces: RefCell::default(),
-            current: Cell::new(0),
+            spaces: Spaces::default(),
+            tables: RefCell::default(),
             epoch: Cell::new(1),
             hold: Cell::new(false),
             idle: Cell::new(false),
@@ -105,9 +99,23 @@ impl Os {
         })
     }
 
-    /// Turns the MMU on.
+    /// Turns the MMU of a core on.
     pub async fn enter(&self, core: &CoreHandle) {
         self.boot.registers.load(core).await;
+    }
+
+    /// Has a core go on in one of the address spaces; waits until there is one.
+    pub async fn switch(&self, core: &CoreHandle, rng: &mut Pcg64Mcg) {
+        while self.tables.borrow().is_empty() && !self.winding_up() {
+            self.handle.sleep(POLL).await;
+        }
+        let space = rng.random_range(0..self.tables.borrow().len().max(1));
+        let table = self.tables.borrow().get(space).cloned();
+        if let Some(table) = table {
+            context::switch_to(core, &table).await;
+            self.cores[usize::from(core.index())].space.set(space);
+            self.switches.set(self.switches.get() + 1);
+        }
     }
 
     /// Edits until the end. An edit under way then is dropped where it stands.
@@ -126,14 +134,14 @@ impl Os {
         self.epoch.set(self.epoch.get() | 1);
         self.done.set(true);
         self.hold.set(false);
-        core.access(CoreRequest::dsb()).await;
+        core.access(CoreRequest::dsb(vmsa::DsbKind::SY)).await;
     }
 
     async fn edit(&self, core: &CoreHandle, rng: &mut Pcg64Mcg) -> Result<(), MmError> {
         let mut tables = Vec::new();
         for i in 0..SPACES {
             // Neighbours in ASID: bit 0, then the upper byte.
-            let asid = Some(if i == 2 && self.tcr.get().asid16() {
+            let asid = Some(if i == 2 && self.boot.registers.tcr.asid16() {
                 0x101
             } else {
                 1 + i
@@ -143,13 +151,11 @@ impl Os {
                 ..self.boot.user.format()
             };
             let table = PageTable::new(core, &self.frames, format, self.boot.linear).await?;
-            self.spaces.borrow_mut().push(Space {
-                root: table.root(),
-                ..Space::default()
-            });
-            tables.push(table);
+            self.spaces.add();
+            tables.push(Rc::new(table));
         }
         context::switch_to(core, &tables[0]).await;
+        self.tables.borrow_mut().clone_from(&tables);
         for (space, table) in tables.iter().enumerate() {
             for _ in 0..3 {
                 self.map(core, rng, table, space).await?;
@@ -167,12 +173,12 @@ impl Os {
                 0..4 => self.map(core, rng, &tables[space], space).await?,
                 4..6 => self.unmap(core, rng, &tables[space], space).await?,
                 6..8 => self.protect(core, rng, &tables[space], space).await?,
-                8..11 => {
-                    context::switch_to(core, &tables[space]).await;
-                    self.current.set(space);
-                    self.switches.set(self.switches.get() + 1);
+                8..11 => self.switch(core, rng).await,
+                _ => {
+                    self.quiet().await;
+                    self.change_registers(core, rng).await;
+                    self.hold.set(false);
                 }
-                _ => self.change_registers(core, rng).await,
             }
             self.edits.set(self.edits.get() + 1);
             self.epoch.set(self.epoch.get() + 1);
@@ -213,6 +219,7 @@ impl Os {
         let pa = USER_MEMORY + rng.random_range(0..PIECES) * PIECE + rng.random_range(0..3) * bytes;
         // A table in the way is taken down leaf by leaf; a larger leaf is split into a table.
         let crowded = self
+            .spaces
             .overlapping(space, va, bytes)
             .into_iter()
             .any(|other| other.bytes != bytes);
@@ -220,7 +227,7 @@ impl Os {
             return Ok(());
         }
         let attributes = attributes(rng);
-        self.forget(space, va, bytes);
+        self.spaces.forget(space, va, bytes);
         if run {
             table
                 .map_contiguous(core, &self.frames, va, pa, level, &attributes)
@@ -230,9 +237,7 @@ impl Os {
                 .map(core, &self.frames, va, pa, level, &attributes)
                 .await?;
         }
-        self.spaces.borrow_mut()[space]
-            .mappings
-            .insert(va, Mapping { va, bytes, pa });
+        self.spaces.insert(space, Mapping { va, bytes, pa });
         Ok(())
     }
 
@@ -243,10 +248,10 @@ impl Os {
         table: &PageTable,
         space: usize,
     ) -> Result<(), MmError> {
-        let Some(mapping) = self.pick(rng, space) else {
+        let Some(mapping) = self.spaces.pick(rng, space) else {
             return Ok(());
         };
-        self.forget(space, mapping.va, mapping.bytes);
+        self.spaces.forget(space, mapping.va, mapping.bytes);
         table
             .unmap(core, &self.frames, mapping.va, mapping.bytes)
             .await?;
@@ -260,7 +265,7 @@ impl Os {
         table: &PageTable,
         space: usize,
     ) -> Result<(), MmError> {
-        let Some(Mapping { va, bytes, .. }) = self.pick(rng, space) else {
+        let Some(Mapping { va, bytes, .. }) = self.spaces.pick(rng, space) else {
             return Ok(());
         };
         let (permissions, track) = (permissions(rng), rng.random_bool(0.5));
@@ -269,17 +274,22 @@ impl Os {
             .await
     }
 
-    /// New control bits, and everything cached under the old ones removed, while the accesses pause.
-    async fn change_registers(&self, core: &CoreHandle, rng: &mut Pcg64Mcg) {
+    /// Waits until the accesses of core 0 pause.
+    async fn quiet(&self) {
         self.hold.set(true);
         while !self.idle.get() && !self.winding_up() {
             self.handle.sleep(POLL).await;
         }
-        let (tcr, sctlr) = control::draw(rng, self.tcr.get(), self.sctlr.get());
+    }
+
+    /// New control bits of a core that makes no access meanwhile, and everything cached under the old
+    /// ones removed.
+    pub async fn change_registers(&self, core: &CoreHandle, rng: &mut Pcg64Mcg) {
+        let in_force = &self.cores[usize::from(core.index())];
+        let (tcr, sctlr) = control::draw(rng, in_force.tcr.get(), in_force.sctlr.get());
         control::change(core, tcr, sctlr).await;
-        self.tcr.set(tcr);
-        self.sctlr.set(sctlr);
-        self.hold.set(false);
+        in_force.tcr.set(tcr);
+        in_force.sctlr.set(sctlr);
     }
 
     fn place(&self, place: u64, va_bits: u32) -> u64 {
@@ -288,31 +298,7 @@ impl Os {
         (span / PLACES * place) & !0xffff
     }
 
-    fn pick(&self, rng: &mut Pcg64Mcg, space: usize) -> Option<Mapping> {
-        let spaces = self.spaces.borrow();
-        let mappings = &spaces[space].mappings;
-        mappings
-            .values()
-            .nth(rng.random_range(0..mappings.len().max(1)))
-            .copied()
-    }
-
-    fn overlapping(&self, space: usize, va: u64, bytes: u64) -> Vec<Mapping> {
-        let spaces = self.spaces.borrow();
-        let all = spaces[space].mappings.values();
-        all.filter(|other| other.va < va + bytes && va < other.va + other.bytes)
-            .copied()
-            .collect()
-    }
-
-    /// Drops what is known of [va, va + bytes), and of leaves that reach into it.
-    fn forget(&self, space: usize, va: u64, bytes: u64) {
-        for other in self.overlapping(space, va, bytes) {
-            self.spaces.borrow_mut()[space].mappings.remove(&other.va);
-        }
-    }
-
-    /// Whether the accesses shall pause, asked when none is in flight.
+    /// Whether the accesses of core 0 shall pause, asked when none is in flight.
     pub fn held(&self) -> bool {
         self.idle.set(self.hold.get());
         self.hold.get()
@@ -335,37 +321,26 @@ impl Os {
         self.epoch.get()
     }
 
-    /// A mapping of the current space to aim at, if it has any.
-    pub fn aim(&self, rng: &mut Pcg64Mcg) -> Option<Mapping> {
-        let space = self.current.get();
-        if space < self.spaces.borrow().len() {
-            self.pick(rng, space)
-        } else {
-            None
-        }
+    /// A mapping to aim at from `core`, if its address space has any.
+    pub fn aim(&self, core: usize, rng: &mut Pcg64Mcg) -> Option<Mapping> {
+        self.spaces.pick(rng, self.cores[core].space.get())
     }
 
-    /// Where the current space maps `va`, as far as one of its own leaves is known to.
-    pub fn expected(&self, va: u64) -> Option<u64> {
-        let spaces = self.spaces.borrow();
-        let space = spaces.get(self.current.get())?;
-        let (_, mapping) = space.mappings.range(..=va).next_back()?;
-        (va - mapping.va < mapping.bytes).then(|| mapping.pa + (va - mapping.va))
+    /// Where the address space of `core` maps `va`, as far as one of its own leaves is known to.
+    pub fn expected(&self, core: usize, va: u64) -> Option<u64> {
+        self.spaces.expected(self.cores[core].space.get(), va)
     }
 
-    /// Root and format of the current tree.
-    pub fn tree(&self) -> (u64, TableFormat) {
-        let root = self
-            .spaces
-            .borrow()
-            .get(self.current.get())
-            .map_or(0, |space| space.root);
-        (root, self.boot.user.format())
+    /// Root and format of the tree that `core` is in.
+    pub fn tree(&self, core: usize) -> (u64, TableFormat) {
+        let space = self.cores[core].space.get();
+        let root = self.tables.borrow().get(space).map(|table| table.root());
+        (root.unwrap_or(0), self.boot.user.format())
     }
 
-    /// TCR_EL1.
-    pub fn tcr(&self) -> Tcr {
-        self.tcr.get()
+    /// TCR_EL1 of `core`.
+    pub fn tcr(&self, core: usize) -> Tcr {
+        self.cores[core].tcr.get()
     }
 
     /// The window on all table pages.

@@ -12,7 +12,7 @@ use cosim::regress::{Bench, Failure};
 use cosim::sim::event::{Event, EventKind, Monitor};
 use cosim::sim::{Memory, RunEnd};
 
-use super::exercise::Exercise;
+use super::exercise::{Exercise, SETUPS};
 
 /// Cycles between two looks at the violations.
 const LOOK: u64 = 500;
@@ -51,8 +51,8 @@ impl Monitor for Fired {
     }
 }
 
-/// Runs the load with plant `number` until a checker or an assertion names `fires`. If none does,
-/// says what was reported instead.
+/// Runs the load with plant `number` until a checker or an assertion names `fires`, under one set-up
+/// of the hardware after the other. If none does, says what was reported instead.
 ///
 /// # Errors
 /// When the simulation cannot be set up.
@@ -61,10 +61,26 @@ pub fn detect(
     number: u32,
     fires: &str,
 ) -> Result<Result<Detection, String>, Failure> {
+    let mut instead = String::new();
+    for setup in 0..SETUPS {
+        match detect_with(bench, setup, number, fires)? {
+            Ok(detection) => return Ok(Ok(detection)),
+            Err(other) => instead = other,
+        }
+    }
+    Ok(Err(instead))
+}
+
+fn detect_with(
+    bench: &mut Bench,
+    setup: usize,
+    number: u32,
+    fires: &str,
+) -> Result<Result<Detection, String>, Failure> {
     bench.setup().plant = Some(number);
     bench.setup().stop_on_violation = false;
     bench.setup().watchdog = PATIENCE;
-    let exercise = Exercise::load(bench)?;
+    let exercise = Exercise::load(bench, setup)?;
     exercise.start(bench)?;
     let fired = Fired::default();
     bench.simulation()?.add_monitor(fired.clone());
@@ -112,10 +128,12 @@ pub fn detect(
 
 /// The testbench.
 pub fn plants(bench: &mut Bench) -> Result<(), Failure> {
-    let exercise = Exercise::load(bench)?;
-    exercise.start(bench)?;
-    bench.run_tasks()?;
-    bench.restart()?;
+    for setup in 0..SETUPS {
+        let exercise = Exercise::load(bench, setup)?;
+        exercise.start(bench)?;
+        bench.run_tasks()?;
+        bench.restart()?;
+    }
     let planted = cosim::dut::configs()
         .iter()
         .any(|config| config.planted && config.name == bench.config());

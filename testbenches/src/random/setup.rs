@@ -1,7 +1,7 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! What a seed decides before the first cycle: straps, memory timing, shape of the two ranges.
 
-use cosim::dut::ports::Straps;
+use cosim::dut::ports::{Delays, Straps};
 use cosim::regress::Bench;
 use rand::Rng;
 use rand_pcg::Pcg64Mcg;
@@ -21,10 +21,27 @@ pub fn hardware(bench: &mut Bench, rng: &mut Pcg64Mcg) {
         contiguous: rng.random_bool(0.8),
         hafdbs: [0, 1, 2, 2][rng.random_range(0..4)],
         asid8: rng.random_bool(0.25),
-        stall: rng.random_bool(0.25),
+        delay: delays(rng),
+        delay_seed: rng.random(),
+        l2_ways: rng.random_bool(0.3).then(|| rng.random_range(0..=2)),
+        walk_caches: rng.random_bool(0.8),
+        walkers: rng.random_bool(0.3).then_some(1),
+        prefetch: rng.random_bool(0.5),
+        ets: if rng.random_bool(0.25) { 0 } else { 2 },
+        bbml: rng.random_range(0..=2),
+        ..Straps::default()
     };
     setup.memory.latency = [1, 5, 20, 60][rng.random_range(0..4)];
     setup.memory.jitter = [0, 0, 10, 40][rng.random_range(0..4)];
+}
+
+/// No delays, one channel's, or those of all channels.
+fn delays(rng: &mut Pcg64Mcg) -> Delays {
+    match rng.random_range(0..4) {
+        0 | 1 => Delays::NONE,
+        2 => Delays::CHANNELS[rng.random_range(0..Delays::CHANNELS.len())].1,
+        _ => Delays::ALL,
+    }
 }
 
 /// Draws what to boot with, for hardware strapped so.

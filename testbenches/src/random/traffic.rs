@@ -1,6 +1,6 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! The accesses of the load: every kind, several at once, mostly aimed at what is mapped; with a flat
-//! shadow of user memory by physical address.
+//! The accesses of one core: every kind, several at once, mostly aimed at what is mapped; where it is
+//! the only one, with a flat shadow of user memory by physical address.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,9 +12,17 @@ use cosim::sim::CoreHandle;
 use rand::Rng;
 use rand_pcg::Pcg64Mcg;
 use vmsa::VaRange::{Lower, Upper};
-use vmsa::{El, FaultKind, Tlbi, TlbiOp, TlbiScope};
+use vmsa::{DsbKind, El, FaultKind, Tlbi, TlbiOp, TlbiScope};
 
 use super::os::Os;
+
+/// A full barrier mostly, else any of the twelve kinds.
+fn barrier(rng: &mut Pcg64Mcg) -> DsbKind {
+    let crm = rng.random_range(0..16);
+    DsbKind::from_crm(crm)
+        .filter(|_| rng.random_bool(0.7))
+        .unwrap_or(DsbKind::SY)
+}
 
 /// Most accesses in flight at once.
 const BATCH: usize = 8;
@@ -22,6 +30,9 @@ const BATCH: usize = 8;
 /// The accesses.
 pub struct Traffic {
     os: Rc<Os>,
+    core: usize,
+    /// Whether no other core writes what the shadow holds.
+    alone: bool,
     rng: RefCell<Pcg64Mcg>,
     /// Bytes of user memory that the load has written or seen.
     shadow: RefCell<BTreeMap<u64, u8>>,
@@ -32,10 +43,12 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Accesses to what `os` maps, drawn from `rng`.
-    pub fn new(os: Rc<Os>, rng: Pcg64Mcg) -> Self {
+    /// Accesses of `core` to what `os` maps, drawn from `rng`.
+    pub fn new(os: Rc<Os>, core: usize, rng: Pcg64Mcg) -> Self {
         Self {
+            alone: os.handle().cores() == 1,
             os,
+            core,
             rng: RefCell::new(rng),
             shadow: RefCell::default(),
             made: Cell::new(0),
@@ -45,24 +58,43 @@ impl Traffic {
         }
     }
 
-    /// Makes accesses until the load winds up.
+    /// Makes accesses until the load winds up, while the operating system edits on this core.
     pub async fn run(&self, core: &CoreHandle) {
         let handle = self.os.handle().clone();
         while !self.os.winding_up() {
             while self.os.held() {
                 handle.sleep(20).await;
             }
-            let batch = self.draw_batch();
-            let epoch = self.os.epoch();
-            let answers: Vec<_> = batch
-                .iter()
-                .map(|&request| (request, core.issue(request)))
-                .collect();
-            for (request, answer) in answers {
-                let answer = answer.await;
-                // Program order: an earlier write of the batch is in the shadow already.
-                self.note(&request, &answer, epoch);
+            self.run_batch(core).await;
+        }
+    }
+
+    /// Joins the operating system on another core: accesses until the load winds up, with context
+    /// switches and changes of control bits of this core in between.
+    pub async fn join(&self, core: &CoreHandle, mut rng: Pcg64Mcg) {
+        self.os.enter(core).await;
+        self.os.switch(core, &mut rng).await;
+        while !self.os.winding_up() {
+            match rng.random_range(0..200) {
+                0..10 => self.os.switch(core, &mut rng).await,
+                10 => self.os.change_registers(core, &mut rng).await,
+                _ => self.run_batch(core).await,
             }
+        }
+        core.access(CoreRequest::dsb(DsbKind::SY)).await;
+    }
+
+    async fn run_batch(&self, core: &CoreHandle) {
+        let batch = self.draw_batch();
+        let epoch = self.os.epoch();
+        let answers: Vec<_> = batch
+            .iter()
+            .map(|&request| (request, core.issue(request)))
+            .collect();
+        for (request, answer) in answers {
+            let answer = answer.await;
+            // Program order: an earlier write of the batch is in the shadow already.
+            self.note(&request, &answer, epoch);
         }
     }
 
@@ -71,7 +103,7 @@ impl Traffic {
         let count = rng.random_range(1..=BATCH);
         let mut batch: Vec<_> = (0..count).map(|_| self.draw(&mut rng)).collect();
         match rng.random_range(0..12) {
-            0 => batch.push(CoreRequest::dsb()),
+            0 => batch.push(CoreRequest::dsb(barrier(&mut rng))),
             1 => batch.push(CoreRequest::isb()),
             2 => {
                 let tlbi = self.draw_tlbi(&mut rng);
@@ -107,19 +139,19 @@ impl Traffic {
         };
         if request.op == Op::Cas {
             // What a load of the same bytes would bring, if it is known, so that some succeed.
-            request.compare = self.peek_shadow(va, size).unwrap_or(0);
+            request.compare = self.known(va, size).unwrap_or(0);
         }
         request.pan = request.el == El::El1 && rng.random_bool(0.4);
         request
     }
 
     fn draw_va(&self, rng: &mut Pcg64Mcg) -> u64 {
-        let (_, format) = self.os.tree();
+        let (_, format) = self.os.tree(self.core);
         let linear = self.os.linear();
         let mut va = match rng.random_range(0..20) {
             0 => rng.random::<u64>(),
             1 => linear.base() + rng.random_range(0..linear.bytes()),
-            _ => match self.os.aim(rng) {
+            _ => match self.os.aim(self.core, rng) {
                 None => rng.random_range(0..1 << format.va_bits),
                 Some(mapping) => {
                     let page = format.granule.bytes();
@@ -138,7 +170,7 @@ impl Traffic {
             },
         };
         let range = if va >> 55 & 1 == 1 { Upper } else { Lower };
-        if self.os.tcr().tbi(range) && rng.random_bool(0.3) || rng.random_ratio(1, 100) {
+        if self.os.tcr(self.core).tbi(range) && rng.random_bool(0.3) || rng.random_ratio(1, 100) {
             va ^= rng.random::<u64>() << 56;
         }
         va
@@ -151,8 +183,24 @@ impl Traffic {
             TlbiScope::InnerShareable,
             TlbiScope::OuterShareable,
         ][rng.random_range(0..3)];
-        let va = self.draw_va(rng) >> 12 & ((1 << 44) - 1);
         let asid = [1, 2, 3, 0x101][rng.random_range(0..4)];
+        if op.is_range() {
+            // Every field drawn, or a range of some pages that starts near what is mapped.
+            let (_, format) = self.os.tree(self.core);
+            let pages = self.draw_va(rng) >> format.granule.shift() & ((1 << 37) - 1);
+            let tg = match rng.random_ratio(1, 4) {
+                true => rng.random_range(0..4),
+                false => format.granule as u64 + 1,
+            };
+            let scale = rng.random_range(0..4) & rng.random_range(0..4);
+            let (num, ttl) = (rng.random_range(0..32u64), rng.random_range(0..4u64));
+            let operand = pages | ttl << 37 | num << 39 | scale << 44 | tg << 46 | asid << 48;
+            return Tlbi { op, scope, operand };
+        }
+        let mut va = self.draw_va(rng) >> 12 & ((1 << 44) - 1);
+        if rng.random_ratio(1, 4) {
+            va |= rng.random_range(0..16) << 44; // TTL
+        }
         Tlbi {
             op,
             scope,
@@ -160,8 +208,13 @@ impl Traffic {
         }
     }
 
-    fn peek_shadow(&self, va: u64, size: u8) -> Option<u64> {
-        let pa = self.os.expected(va)?;
+    /// What a load of these bytes would bring about now, if a mapping of theirs is known.
+    fn known(&self, va: u64, size: u8) -> Option<u64> {
+        let pa = self.os.expected(self.core, va)?;
+        if !self.alone {
+            let word = self.os.handle().peek(pa & !7) >> (8 * (pa & 7));
+            return Some(word & u64::MAX >> (64 - (8u32 << size)));
+        }
         let shadow = self.shadow.borrow();
         (0..1u64 << size).rev().try_fold(0, |value, i| {
             Some(value << 8 | u64::from(*shadow.get(&(pa + i))?))
@@ -187,7 +240,7 @@ impl Traffic {
         } else if epoch.is_multiple_of(2) && epoch == self.os.epoch() && !crosses {
             self.check_place(request, answer);
         }
-        if answer.fault.is_some() || matches!(request.op, Op::At(_)) {
+        if answer.fault.is_some() || matches!(request.op, Op::At(_)) || !self.alone {
             return;
         }
         // Where the second page of a crossing access lies, the answer does not say.
@@ -233,7 +286,7 @@ impl Traffic {
     fn check_place(&self, request: &CoreRequest, answer: &CoreResponse) {
         let va = request.va & (u64::MAX >> 8);
         if va >> 55 == 0
-            && let Some(pa) = self.os.expected(va)
+            && let Some(pa) = self.os.expected(self.core, va)
             && pa != answer.pa
         {
             self.fail(format!(

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use cosim::check::{Violation, Violations};
-use cosim::dut::ports::{CoreRequest, CoreResponse, TlbEvent, TlbKind, WalkKind};
+use cosim::dut::ports::{CoreRequest, CoreResponse, TlbFill, TlbStructure, WalkKind};
 use cosim::regress::{Bench, Failure};
 use cosim::sim::event::{Event, EventKind, Monitor};
 use cosim::sim::memory::Memory;
@@ -19,7 +19,7 @@ pub struct Activity {
     /// Level and physical address of every descriptor read, in order.
     pub steps: Vec<(u8, u64)>,
     /// TLB entries made.
-    pub fills: Vec<TlbEvent>,
+    pub fills: Vec<TlbFill>,
     /// Physical address of every word read from DRAM, in order.
     pub reads: Vec<u64>,
     /// Physical address of every word written to DRAM, in order.
@@ -120,10 +120,13 @@ impl Monitor for Probe {
         match &event.kind {
             EventKind::Walk { step, .. } => match step.kind {
                 WalkKind::Begin => seen.walks += 1,
+                WalkKind::Step if step.error => {}
                 WalkKind::Step => seen.steps.push((step.level, step.address)),
                 WalkKind::Swap | WalkKind::End => {}
             },
-            EventKind::Tlb { change, .. } if change.kind == TlbKind::Fill => {
+            EventKind::Fill { change, .. }
+                if matches!(change.structure, TlbStructure::Itlb | TlbStructure::Dtlb) =>
+            {
                 seen.fills.push(*change);
             }
             EventKind::DramRead { address, .. } => seen.reads.push(*address),

@@ -2,7 +2,7 @@
 //! Barriers of one core: a DSB waits for every access before it, a store is answered once it is
 //! visible, and a completed TLBI leaves no access in flight behind.
 
-use cosim::dut::ports::{CoreRequest, OpCode};
+use cosim::dut::ports::{CoreRequest, Delays, OpCode};
 use cosim::regress::{Bench, Expect, Failure, Testbench};
 use vmsa::VaRange::Lower;
 use vmsa::{El, Fsc, Granule, SysReg, Tlbi, TlbiScope};
@@ -45,7 +45,7 @@ fn dsb_waits(bench: &mut Bench) -> Result<(), Failure> {
             bench.restart()?;
             bench.setup().memory.latency = latency;
             bench.setup().memory.jitter = jitter;
-            bench.setup().straps.stall = stall;
+            bench.setup().straps.delay = if stall { Delays::MEM_REQ } else { Delays::NONE };
             let mut tree = Tree::new(Lower, Granule::K4, 39, TABLES);
             for page in 0..4 {
                 let leaf = user_rw(Granule::K4, 3, PA + (page << 12));
@@ -77,7 +77,7 @@ fn dsb_waits(bench: &mut Bench) -> Result<(), Failure> {
                     }
                     accesses.push(core.issue(CoreRequest::store(0x1ffd, 3, El::El0, u64::MAX)));
                     accesses.push(core.issue(CoreRequest::load(0x101, 3, El::El0)));
-                    core.access(CoreRequest::dsb()).await;
+                    core.access(CoreRequest::dsb(vmsa::DsbKind::SY)).await;
                     let answers: Vec<OpCode> =
                         watch.seen().answers.iter().map(|&(_, op)| op).collect();
                     let waited = answers.len() == 15 && answers[14] == OpCode::Dsb;
@@ -148,7 +148,7 @@ fn dsb_completes_invalidations(bench: &mut Bench) -> Result<(), Failure> {
                 let scope = TlbiScope::InnerShareable;
                 let first = core.issue(CoreRequest::tlbi(Tlbi::vae1(scope, va, 1, None)));
                 let second = core.issue(CoreRequest::tlbi(Tlbi::vae1(scope, va + 0x1000, 1, None)));
-                core.access(CoreRequest::dsb()).await;
+                core.access(CoreRequest::dsb(vmsa::DsbKind::SY)).await;
                 let visible = watch.seen().stores.len();
                 expect("TLBI-22", visible == 6, || {
                     format!("{visible} of 6 stores are visible")
@@ -172,7 +172,7 @@ fn dsb_completes_invalidations(bench: &mut Bench) -> Result<(), Failure> {
                     .reaches("ORD-03", new)?;
                 handle.poke(slot, 0);
                 core.access(CoreRequest::tlbi(Tlbi::vmalle1(scope))).await;
-                core.access(CoreRequest::dsb()).await;
+                core.access(CoreRequest::dsb(vmsa::DsbKind::SY)).await;
                 handle.poke(slot, user_rw(Granule::K4, 3, old).0);
                 handle.poke(other, user_rw(Granule::K4, 3, old + 0x1000).0);
             }

@@ -252,7 +252,7 @@ pub async fn invalidate_all(core: &CoreHandle) {
 /// Carries out `operation` and waits for it.
 pub async fn invalidate(core: &CoreHandle, operation: Tlbi) {
     core.access(CoreRequest::tlbi(operation)).await;
-    core.access(CoreRequest::dsb()).await;
+    core.access(CoreRequest::dsb(vmsa::DsbKind::SY)).await;
     core.access(CoreRequest::isb()).await;
 }
 

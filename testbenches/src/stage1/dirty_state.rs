@@ -185,7 +185,7 @@ fn order(bench: &mut Bench) -> Result<(), Failure> {
             watch.clear();
             let pending = [
                 core.issue(CoreRequest::store(VA, 3, El::El1, 2)),
-                core.issue(CoreRequest::dsb()),
+                core.issue(CoreRequest::dsb(vmsa::DsbKind::SY)),
                 core.issue(look),
                 core.issue(CoreRequest::cas(window, El::El1, dirty, clean.0)),
                 core.issue(look),

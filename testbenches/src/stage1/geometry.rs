@@ -214,6 +214,8 @@ fn offsets(bits: u32, low: u32) -> Vec<u64> {
 }
 
 fn pages(bench: &mut Bench) -> Result<(), Failure> {
+    // Every walk is to show all its reads.
+    bench.setup().straps.walk_caches = false;
     let mut rng = bench.rng("pages");
     let mut shapes = Vec::new();
     for granule in Granule::ALL {
@@ -312,7 +314,7 @@ async fn through_block(core: &CoreHandle, shape: &Shape, hits: bool) -> Result<(
         if !hits {
             core.access(CoreRequest::tlbi(Tlbi::vmalle1(TlbiScope::Local)))
                 .await;
-            core.access(CoreRequest::dsb()).await;
+            core.access(CoreRequest::dsb(vmsa::DsbKind::SY)).await;
         }
         let request = CoreRequest::load(case.va, 3, El::El0);
         let answer = core.access(request).await;

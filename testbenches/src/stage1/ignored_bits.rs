@@ -132,7 +132,7 @@ impl Scene {
 
     fn spans(
         &self,
-        fills: &[cosim::dut::ports::TlbEvent],
+        fills: &[cosim::dut::ports::TlbFill],
         requirement: &str,
     ) -> Result<(), Failure> {
         let low = level_bits(self.tree.granule(), self.level).1;

@@ -2,7 +2,7 @@
 //! Section 7, accesses that cross a page boundary: two translations, all bytes or none
 //! (VMSA-40, VMSA-44, VMSA-62, HAF-08, HAF-11).
 
-use cosim::dut::ports::CoreRequest;
+use cosim::dut::ports::{CoreRequest, Delays};
 use cosim::regress::{Bench, Expect, Failure, Testbench};
 use cosim::sim::{CoreHandle, SimHandle};
 use vmsa::{Descriptor, El, Fsc, Granule, VaRange};
@@ -117,7 +117,7 @@ fn data(bench: &mut Bench) -> Result<(), Failure> {
     for (dtlb_entries, stall) in [(None, false), (Some(1), false), (Some(1), true)] {
         bench.restart()?;
         bench.setup().straps.dtlb_entries = dtlb_entries;
-        bench.setup().straps.stall = stall;
+        bench.setup().straps.delay = if stall { Delays::MEM_REQ } else { Delays::NONE };
         let (tree, _) = two_pages();
         tree.load(bench)?;
         let handle = bench.handle()?;

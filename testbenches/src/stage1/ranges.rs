@@ -100,7 +100,7 @@ impl TwoHalves {
 pub async fn forget(core: &CoreHandle) {
     core.access(CoreRequest::tlbi(Tlbi::vmalle1(TlbiScope::Local)))
         .await;
-    core.access(CoreRequest::dsb()).await;
+    core.access(CoreRequest::dsb(vmsa::DsbKind::SY)).await;
 }
 
 /// The level 0 Translation fault that comes without a walk.

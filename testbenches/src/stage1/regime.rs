@@ -79,7 +79,7 @@ impl Regime {
         core.access(CoreRequest::isb()).await;
         core.access(CoreRequest::tlbi(Tlbi::vmalle1(TlbiScope::Local)))
             .await;
-        core.access(CoreRequest::dsb()).await;
+        core.access(CoreRequest::dsb(vmsa::DsbKind::SY)).await;
         self.enter(core).await;
     }
 
@@ -103,7 +103,7 @@ impl Regime {
 pub async fn flush(core: &CoreHandle) {
     core.access(CoreRequest::tlbi(Tlbi::vmalle1(TlbiScope::Local)))
         .await;
-    core.access(CoreRequest::dsb()).await;
+    core.access(CoreRequest::dsb(vmsa::DsbKind::SY)).await;
     core.access(CoreRequest::isb()).await;
 }
 

@@ -278,8 +278,8 @@ fn replacement(bench: &mut Bench) -> Result<(), Failure> {
                 }
             }
             let seen = watch.seen();
-            let in_use = |fill: &cosim::dut::ports::TlbEvent| {
-                fill.index < if fill.instruction { fetchers } else { entries }
+            let in_use = |fill: &cosim::dut::ports::TlbFill| {
+                fill.index < u16::from(if fill.instruction { fetchers } else { entries })
             };
             expect("TLB-29", seen.fills.iter().all(in_use), || {
                 format!("an entry beyond the {entries} in use was filled")

@@ -288,9 +288,10 @@ fn judged_at_lookup(bench: &mut Bench) -> Result<(), Failure> {
         core.access(CoreRequest::load(kernel, 3, El::El1))
             .await
             .reaches("TLB-26", PA)?;
+        // The second level is unified: what the load left there serves the fetch.
         core.access(CoreRequest::fetch(VA, El::El0))
             .await
-            .comes_from("TLB-26", HitPlace::Walk)?;
+            .comes_from("TLB-26", HitPlace::L2)?;
         let pan = |request: CoreRequest| CoreRequest {
             pan: true,
             ..request

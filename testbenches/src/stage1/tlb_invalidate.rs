@@ -200,7 +200,7 @@ fn replaced_tables(bench: &mut Bench) -> Result<(), Failure> {
                     .await
                     .faults("TLBI-04", Fsc(0x04 + level))?;
                 handle.poke(slot, new);
-                core.access(CoreRequest::dsb()).await;
+                core.access(CoreRequest::dsb(vmsa::DsbKind::SY)).await;
                 core.access(CoreRequest::isb()).await;
                 core.access(load(X))
                     .await
@@ -289,7 +289,7 @@ fn from_el0(bench: &mut Bench) -> Result<(), Failure> {
                     ..CoreRequest::tlbi(operation)
                 };
                 core.access(request).await;
-                core.access(CoreRequest::dsb()).await;
+                core.access(CoreRequest::dsb(vmsa::DsbKind::SY)).await;
                 core.access(CoreRequest::isb()).await;
                 core.access(load(X))
                     .await

@@ -127,6 +127,11 @@ fn pages_and_blocks(bench: &mut Bench) -> Result<(), Failure> {
                     one_of_both(&core, "TLB-11", offset + 32 * round as u64).await?;
                 }
                 invalidate(&core, operation).await;
+                if after == block && operation.op.last_level() {
+                    // TLBI-04: the table that stood there may live on in a walk cache.
+                    one_of_both(&core, "TLB-12", 0x3000).await?;
+                    invalidate_all(&core).await;
+                }
                 let (pa, rest) = if after == table {
                     (PAGES, (0xff, 3))
                 } else {

@@ -2,7 +2,7 @@
 //! Section 6, races: another observer writes a descriptor at every instant of a walk that is to
 //! update it (HAF-02 to HAF-04, HAF-22).
 
-use cosim::dut::ports::CoreRequest;
+use cosim::dut::ports::{CoreRequest, Delays};
 use cosim::regress::{Bench, Expect, Failure, Testbench};
 use cosim::sim::{CoreHandle, MemoryTiming, SimHandle};
 use vmsa::{Descriptor, El, Fsc, Granule, VaRange};
@@ -223,7 +223,7 @@ fn page_races(bench: &mut Bench) -> Result<(), Failure> {
     for (latency, stall) in [(20, false), (3, false), (5, true)] {
         bench.restart()?;
         bench.setup().memory = MemoryTiming { latency, jitter: 0 };
-        bench.setup().straps.stall = stall;
+        bench.setup().straps.delay = if stall { Delays::MEM_REQ } else { Delays::NONE };
         let watch = Watch::on(bench)?;
         let mut tree = Tree::new(VaRange::Lower, Granule::K4, 48, TABLES);
         let from = clean(OLD).0;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use cosim::check::{Violation, Violations};
 use cosim::dut::ports::{
-    CommitKind, CoreRequest, CoreResponse, OpCode, TlbEvent, TlbKind, WalkEvent, WalkKind,
+    CommitKind, CoreRequest, CoreResponse, OpCode, TlbFill, TlbStructure, WalkEvent, WalkKind,
 };
 use cosim::regress::{Bench, Failure};
 use cosim::sim::Memory;
@@ -37,7 +37,7 @@ pub struct Seen {
     /// Updates that memory answered with another value than the one compared.
     pub mismatches: u64,
     /// Entries written to a TLB.
-    pub fills: Vec<TlbEvent>,
+    pub fills: Vec<TlbFill>,
     /// Hardware updates made, in the order of their commits.
     pub updates: Vec<Update>,
     /// Addresses written by stores and compare-and-swaps of cores.
@@ -69,6 +69,7 @@ impl Monitor for Listener {
                     self.seen.walks += 1;
                     self.walk.clear();
                 }
+                WalkKind::Step if step.error => {}
                 WalkKind::Step => {
                     self.walk.push((step.address, step.value));
                     self.seen.reads.push(*step);
@@ -86,7 +87,9 @@ impl Monitor for Listener {
                     self.walk.clear();
                 }
             },
-            EventKind::Tlb { change, .. } if change.kind == TlbKind::Fill => {
+            EventKind::Fill { change, .. }
+                if matches!(change.structure, TlbStructure::Itlb | TlbStructure::Dtlb) =>
+            {
                 self.seen.fills.push(*change);
             }
             // The second read of a descriptor in one walk is that of its compare-and-swap.
@@ -231,14 +234,18 @@ impl Watch {
 
 /// Bytes that the entry `fill` matches.
 #[must_use]
-pub fn span(fill: &TlbEvent) -> u64 {
+pub fn span(fill: &TlbFill) -> u64 {
     (!fill.mask & ((1 << 48) - 1)) + 1
 }
 
 /// An expectation under `requirement` that was not met.
 #[must_use]
 pub fn unmet(requirement: &str, came: String) -> Failure {
-    Failure::unmet(Violation::new(0, "expectation", &[requirement], came))
+    let violation = Violation::new(0, "expectation", &[requirement], came);
+    Failure {
+        cycle: None,
+        ..Failure::unmet(violation)
+    }
 }
 
 /// Expects `met`, under `requirement`.
