@@ -373,7 +373,8 @@ module mmu
       .data_req_i(data_req_o),
       .walk_sent_i(walk_valid_o && walk_ready_i),
       .walk_req_i(walk_req_o),
-      .mem_error_i((data_rsp_i.valid && data_rsp_i.error) || (walk_rsp_i.valid && walk_rsp_i.error)),
+      .mem_errors_i({1'b0, data_rsp_i.valid && data_rsp_i.error} +
+                     {1'b0, walk_rsp_i.valid && walk_rsp_i.error}),
       .obs_o,
       .pmu_index_i,
       .pmu_value_o

@@ -60,7 +60,7 @@ module mmu_view
     input mem_req_t  data_req_i,
     input logic      walk_sent_i,
     input mem_req_t  walk_req_i,
-    input logic      mem_error_i,
+    input logic [1:0] mem_errors_i,   // data and walks may be answered in one cycle
 
     output core_obs_t obs_o,
 
@@ -285,7 +285,6 @@ module mmu_view
     ev[PMU_MEM_ACCESS] = access_i.mem_rd || access_i.mem_wr;
     ev[PMU_MEM_ACCESS_RD] = access_i.mem_rd;
     ev[PMU_MEM_ACCESS_WR] = access_i.mem_wr;
-    ev[PMU_MEMORY_ERROR] = mem_error_i;
     ev[PMU_TTBR_WRITE_RETIRED] = ttbr_write_i;
     ev[PMU_STALL_BACKEND_MEM] = access_i.stall_mem;
     ev[PMU_STALL_BACKEND_TLB] = access_i.stall_tlb;
@@ -321,6 +320,7 @@ module mmu_view
                 {1'b0, walk_sent_i && walk_req_i.op == MEM_READ}),
       .bus_wr_i({1'b0, data_sent_i && data_req_i.op != MEM_READ} +
                 {1'b0, walk_sent_i && walk_req_i.op != MEM_READ}),
+      .errors_i(mem_errors_i),
       .removed_i(removed),
       .index_i(pmu_index_i),
       .value_o(pmu_value_o)

@@ -35,10 +35,10 @@ module tlbi_decode
   // Range operand (section 11.1). TG uses the code of TTL: 1 4K, 2 16K, 3 64K.
   logic [1:0] tg;
   logic [5:0] page_shift;   // log2 of the granule in 4 KiB pages
-  logic [51:0] pages, base, last;
+  logic [51:0] pages, base, last;  // pages: (NUM + 1) << (5 * SCALE + 1)
   assign tg = operand_i[47:46];
   assign page_shift = {3'd0, tg - 2'd1, 1'b0};
-  assign pages = (52'(operand_i[43:39]) + 52'd1) << (6'd5 * 6'(operand_i[45:44]) + 6'd1 + page_shift);
+  assign pages = (52'(operand_i[43:39]) + 52'd1) << ({2'd0, operand_i[45:44], 2'd0} + {4'd0, operand_i[45:44]} + 6'd1 + page_shift);
   assign base  = 52'(operand_i[35:0]) << page_shift;
   assign last  = base + pages - 52'd1;
   assign nothing_o = is_range && tg == 2'd0;

@@ -42,6 +42,8 @@ module l1_tlb
   localparam int unsigned IndexBits = Entries > 1 ? $clog2(Entries) : 1;
   typedef logic [IndexBits-1:0] index_t;
 
+  // What an entry held before it was removed stays in the arrays: only live_q tells.
+  logic [Entries-1:0] live_q;
   key_t  key_q [Entries];
   key_t  mask_q[Entries];
   leaf_t leaf_q[Entries];
@@ -49,25 +51,23 @@ module l1_tlb
 
   // ---- lookup ---------------------------------------------------------------------------------
 
-  index_t hit_index;
-
   always_comb begin
     hit_o = 1'b0;
     conflict_o = 1'b0;
-    hit_index = '0;
+    leaf_o = '0;
+    span_o = '0;
     if (lookup_valid_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        if ((lookup_key_i & mask_q[i]) == key_q[i]) begin
+        if (live_q[i] && (lookup_key_i & mask_q[i]) == key_q[i]) begin
           conflict_o |= hit_o;
           hit_o = 1'b1;
-          hit_index = index_t'(i);
+          // One entry matches, or what is found is not used.
+          leaf_o |= leaf_q[i];
+          span_o |= mask_q[i].vpn;
         end
       end
     end
   end
-
-  assign leaf_o = leaf_q[hit_index];
-  assign span_o = mask_q[hit_index].vpn;
 
   // ---- what a fill or an invalidation removes -------------------------------------------------
 
@@ -79,10 +79,10 @@ module l1_tlb
     victim = turn_q;
     if (fill_valid_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        if (!key_q[i].live && 8'(i) < entries_in_use_i) victim = index_t'(i);
+        if (!live_q[i] && 8'(i) < entries_in_use_i) victim = index_t'(i);
       end
       for (int unsigned i = 0; i < Entries; i++) begin
-        if (key_q[i].live && ((fill_key_i ^ key_q[i]) & fill_mask_i & mask_q[i]) == '0 &&
+        if (live_q[i] && ((fill_key_i ^ key_q[i]) & fill_mask_i & mask_q[i]) == '0 &&
             (!conflicts_i || mask_q[i].vpn == fill_mask_i.vpn)) begin
           remove[i] = 1'b1;
           victim = index_t'(i);
@@ -91,7 +91,7 @@ module l1_tlb
     end
     if (inv_valid_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        remove[i] = names(inv_i, key_q[i], mask_q[i]);
+        remove[i] = live_q[i] && names(inv_i, key_q[i], mask_q[i]);
       end
     end
   end
@@ -109,22 +109,12 @@ module l1_tlb
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      for (int unsigned i = 0; i < Entries; i++) begin
-        key_q[i] <= '0;
-        mask_q[i] <= '1;
-        leaf_q[i] <= '0;
-      end
+      live_q <= '0;
       turn_q <= '0;
-    end else begin
-      if (fill_valid_i || inv_valid_i) begin
-        for (int unsigned i = 0; i < Entries; i++) begin
-          if (remove[i]) begin
-            key_q[i]  <= '0;
-            mask_q[i] <= '1;
-          end
-        end
-      end
+    end else if (fill_valid_i || inv_valid_i) begin
+      live_q <= live_q & ~remove;
       if (fill_valid_i) begin
+        live_q[victim] <= 1'b1;
         key_q[victim]  <= fill_key_i;
         mask_q[victim] <= fill_mask_i;
         leaf_q[victim] <= fill_leaf_i;

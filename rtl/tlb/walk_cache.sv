@@ -47,29 +47,45 @@ module walk_cache
     limits_t limits;
   } table_t;
 
+  // What an entry held before it was removed stays in the arrays: only live_q tells.
+  logic [Entries-1:0] live_q;
   key_t   key_q  [Entries];
   key_t   mask_q [Entries];
   table_t table_q[Entries];
   index_t turn_q;
 
-  index_t hit_index;
+  // Of the matches of the deepest level the first: there is but one, since a fill replaces its like,
+  // unless software changed the granule and invalidated nothing.
+  logic [Entries-1:0] match, best;
+  logic at_1, at_2;
   always_comb begin
-    hit_o = 1'b0;
-    hit_index = '0;
+    match = '0;
+    best = '0;
+    at_1 = 1'b0;
+    at_2 = 1'b0;
     if (lookup_valid_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        if ((lookup_key_i & mask_q[i]) == key_q[i] &&
-            (!hit_o || table_q[i].level > table_q[hit_index].level)) begin
-          hit_o = 1'b1;
-          hit_index = index_t'(i);
-        end
+        match[i] = live_q[i] && (lookup_key_i & mask_q[i]) == key_q[i];
+        if (match[i] && table_q[i].level == 2'd1) at_1 = 1'b1;
+        if (match[i] && table_q[i].level == 2'd2) at_2 = 1'b1;
       end
+      for (int unsigned i = 0; i < Entries; i++) begin
+        best[i] = match[i] && table_q[i].level == (at_2 ? 2'd2 : at_1 ? 2'd1 : 2'd0);
+      end
+      best &= -best;
     end
   end
 
-  assign level_o  = table_q[hit_index].level;
-  assign table_o  = table_q[hit_index].base;
-  assign limits_o = table_q[hit_index].limits;
+  table_t found;
+  always_comb begin
+    found = '0;
+    for (int unsigned i = 0; i < Entries; i++) if (best[i]) found |= table_q[i];
+  end
+
+  assign hit_o    = match != '0;
+  assign level_o  = found.level;
+  assign table_o  = found.base;
+  assign limits_o = found.limits;
 
   logic [Entries-1:0] remove;
   index_t victim;
@@ -77,13 +93,15 @@ module walk_cache
     remove = '0;
     victim = turn_q;
     if (fill_valid_i) begin
-      for (int unsigned i = 0; i < Entries; i++) if (!key_q[i].live) victim = index_t'(i);
+      for (int unsigned i = 0; i < Entries; i++) if (!live_q[i]) victim = index_t'(i);
       for (int unsigned i = 0; i < Entries; i++) begin
-        if (key_q[i] == fill_key_i && table_q[i].level == fill_level_i) victim = index_t'(i);
+        if (live_q[i] && key_q[i] == fill_key_i && table_q[i].level == fill_level_i) victim = index_t'(i);
       end
     end
     if (inv_valid_i && !inv_i.last_level) begin
-      for (int unsigned i = 0; i < Entries; i++) remove[i] = names(inv_i, key_q[i], mask_q[i]);
+      for (int unsigned i = 0; i < Entries; i++) begin
+        remove[i] = live_q[i] && names(inv_i, key_q[i], mask_q[i]);
+      end
     end
   end
 
@@ -96,26 +114,18 @@ module walk_cache
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      for (int unsigned i = 0; i < Entries; i++) begin
-        key_q[i] <= '0;
-        mask_q[i] <= '1;
-        table_q[i] <= '0;
-      end
+      live_q <= '0;
       turn_q <= '0;
-    end else begin
-      if (inv_valid_i) begin
-        for (int unsigned i = 0; i < Entries; i++) begin
-          if (remove[i]) begin
-            key_q[i]  <= '0;
-            mask_q[i] <= '1;
-          end
-        end
-      end
+    end else if (fill_valid_i || inv_valid_i) begin
+      live_q <= live_q & ~remove;
       if (fill_valid_i) begin
+        live_q[victim]  <= 1'b1;
         key_q[victim]   <= fill_key_i;
         mask_q[victim]  <= fill_mask_i;
         table_q[victim] <= '{level: fill_level_i, base: fill_table_i, limits: fill_limits_i};
-        turn_q <= victim == turn_q ? (32'(turn_q) + 32'd1 >= Entries ? '0 : turn_q + index_t'(1)) : turn_q;
+        if (victim == turn_q) begin
+          turn_q <= 32'(turn_q) + 32'd1 >= Entries ? '0 : turn_q + index_t'(1);
+        end
       end
     end
   end
