@@ -17,7 +17,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use rand::Rng;
 use vmsa::{Descriptor, El, Granule, SysReg, Tcr, VaRange};
 
-/// Configurations measured, from one core to all that are built.
+/// Configurations measured, as far as this build has them.
 const CONFIGS: [&str; 4] = ["1x1", "2x1", "2x2", "4x2"];
 /// Tasks that share a core.
 const TASKS: u64 = 4;
@@ -161,7 +161,8 @@ fn open_socket(name: &str, assertions: bool) -> Socket {
 }
 
 fn harness(criterion: &mut Criterion) {
-    for name in CONFIGS {
+    let built = |name: &&str| dut::configs().iter().any(|config| config.name == *name);
+    for name in CONFIGS.into_iter().filter(built) {
         measure(criterion, name);
     }
 }

@@ -63,6 +63,7 @@ struct Figures {
     translated: usize,
     words: usize,
     per_run: usize,
+    speculative: usize,
     mismatches: usize,
 }
 
@@ -87,6 +88,7 @@ pub fn execute(arguments: &Arguments) -> CommandResult {
         all.queries += figures.queries;
         all.mismatches += figures.mismatches;
         all.per_run += figures.per_run;
+        all.speculative += figures.speculative;
     }
     let pass = all.mismatches == 0;
     say(&format!(
@@ -146,6 +148,7 @@ fn file(engine: &mut dyn Engine, path: &Path, scenes: &[Scene]) -> Figures {
         figures.translated += scene.queries.iter().filter(translated).count();
         figures.words += comparison.words;
         figures.per_run += comparison.per_run;
+        figures.speculative += comparison.speculative;
         for (i, mismatch) in comparison.mismatches.iter().enumerate() {
             if figures.mismatches + i < EXPLAINED {
                 lines.push(format!(
@@ -171,6 +174,7 @@ fn line(path: &Path, figures: &Figures) -> String {
         translated,
         words,
         per_run,
+        speculative,
         mismatches,
     } = figures;
     let mut line = format!(
@@ -180,6 +184,9 @@ fn line(path: &Path, figures: &Figures) -> String {
     if *per_run > 0 {
         line.push_str(&format!(" compared_per_run={per_run}"));
     }
+    if *speculative > 0 {
+        line.push_str(&format!(" flagged_by_prefetch={speculative}"));
+    }
     line + &format!(" mismatches={mismatches}")
 }
 
@@ -187,7 +194,8 @@ fn report(path: &Path, figures: &Figures) -> Value {
     json!({
         "file": path.display().to_string(), "scenes": figures.scenes, "queries": figures.queries,
         "translated": figures.translated, "words": figures.words,
-        "compared_per_run": figures.per_run, "mismatches": figures.mismatches,
+        "compared_per_run": figures.per_run, "flagged_by_prefetch": figures.speculative,
+        "mismatches": figures.mismatches,
     })
 }
 

@@ -109,6 +109,7 @@ impl RtlEngine {
         };
         Ok(SceneResult {
             answers,
+            speculative: self.setup.straps.prefetch,
             memory: scene.memory.iter().map(read).collect(),
         })
     }

@@ -12,6 +12,9 @@
 //! there AF is OR-ed and AP\[2\] AND-ed over the run (section 4: the state of a run is that of all its
 //! descriptors together) and all other bits are compared word by word. With the hint ignored by the
 //! engine nothing is compared that way.
+//!
+//! An engine that walks where no query asked may have set the access flag of other valid descriptors
+//! too, and nothing else of them (HAF-07, WALK-23); such words are counted apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +22,7 @@ use vmsa::Descriptor;
 
 use super::engine::{SceneResult, coalescing_runs};
 use super::scene::{Answer, Query, Run, Scene};
-use crate::arch::walk::decode_word;
+use crate::arch::walk::{decode_word, encode_word};
 use crate::arch::{Context, Profile};
 
 /// One difference from the reference.
@@ -65,6 +68,8 @@ pub struct Comparison {
     pub words: usize,
     /// Descriptors whose AF and AP\[2\] were compared per run.
     pub per_run: usize,
+    /// Descriptors, or runs, whose access flag only a speculative walk can have set.
+    pub speculative: usize,
     /// Differences.
     pub mismatches: Vec<Mismatch>,
 }
@@ -101,18 +106,19 @@ pub fn compare(scene: &Scene, profile: Profile, result: &SceneResult) -> Compari
     } else {
         BTreeSet::new()
     };
-    compare_memory(&context, expected, &result.memory, &runs, &mut comparison);
+    compare_memory(&context, expected, result, &runs, &mut comparison);
     comparison
 }
 
 fn compare_memory(
     context: &Context,
     expected: &[Run],
-    got: &[Run],
+    result: &SceneResult,
     runs: &BTreeSet<(u64, u32)>,
     comparison: &mut Comparison,
 ) {
-    let got: BTreeMap<u64, u64> = got.iter().flat_map(Run::iter).collect();
+    let speculative = result.speculative && context.ha();
+    let got: BTreeMap<u64, u64> = result.memory.iter().flat_map(Run::iter).collect();
     let mut states: BTreeMap<(u64, u32), [(bool, bool); 2]> = BTreeMap::new();
     for (address, expected) in expected.iter().flat_map(Run::iter) {
         let got = got.get(&address).copied().unwrap_or(0);
@@ -129,7 +135,9 @@ fn compare_memory(
         } else {
             comparison.words += 1;
         }
-        if want != have {
+        if speculative && want != have && flagged(context, want) == Some(have) {
+            comparison.speculative += 1;
+        } else if want != have {
             comparison.mismatches.push(Mismatch::Word {
                 address,
                 expected,
@@ -138,7 +146,9 @@ fn compare_memory(
         }
     }
     for ((address, entries), [expected, got]) in states {
-        if expected != got {
+        if speculative && expected != got && (true, expected.1) == got {
+            comparison.speculative += 1;
+        } else if expected != got {
             comparison.mismatches.push(Mismatch::RunState {
                 address,
                 entries,
@@ -153,6 +163,13 @@ fn compare_memory(
 fn run_of(runs: &BTreeSet<(u64, u32)>, address: u64) -> Option<(u64, u32)> {
     let (first, entries) = *runs.range(..=(address, u32::MAX)).next_back()?;
     (address < first + 8 * u64::from(entries)).then_some((first, entries))
+}
+
+/// `word` with the access flag set, if it is a valid descriptor without.
+fn flagged(context: &Context, word: u64) -> Option<u64> {
+    let descriptor = decode_word(context, word);
+    let old = descriptor.valid() && !descriptor.af();
+    old.then(|| encode_word(context, descriptor.with_af(true)))
 }
 
 fn without_state(context: &Context, word: u64) -> u64 {

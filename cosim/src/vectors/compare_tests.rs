@@ -173,3 +173,35 @@ fn a_table_written_without_hardware_updates_is_seen() {
         1
     );
 }
+
+#[test]
+fn a_speculative_walk_may_set_the_access_flag_and_nothing_else() {
+    let mut scene = scene();
+    let profile = Profile {
+        contiguous: false,
+        ..Profile::default()
+    };
+    scene.queries.clear();
+    scene.after = Some(scene.memory.clone());
+    let mut result = SceneResult {
+        memory: scene.memory.clone(),
+        speculative: true,
+        ..SceneResult::default()
+    };
+    let old = scene.memory[0]
+        .words
+        .iter()
+        .position(|word| word >> 10 & 1 == 0);
+    let old = old.expect("a page with AF = 0");
+    result.memory[0].words[old] |= 1 << 10;
+    let comparison = compare(&scene, profile, &result);
+    assert_eq!(
+        (comparison.mismatches.len(), comparison.speculative),
+        (0, 1)
+    );
+    result.speculative = false;
+    assert_eq!(compare(&scene, profile, &result).mismatches.len(), 1);
+    result.speculative = true;
+    result.memory[0].words[old] ^= 1 << 7;
+    assert_eq!(compare(&scene, profile, &result).mismatches.len(), 1);
+}

@@ -25,6 +25,8 @@ pub struct EngineError {
 pub struct SceneResult {
     /// One answer a query, in order.
     pub answers: Vec<Answer>,
+    /// Whether walks that no query asked for may have set access flags (HAF-07).
+    pub speculative: bool,
     /// The words of `Scene::memory` after the last query, run for run.
     pub memory: Vec<Run>,
 }
@@ -127,6 +129,7 @@ impl Engine for ModelEngine {
         };
         Ok(SceneResult {
             answers,
+            speculative: false,
             memory: scene.memory.iter().map(read).collect(),
         })
     }

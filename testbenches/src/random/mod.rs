@@ -9,6 +9,7 @@
 mod control;
 mod exercise;
 mod faults;
+mod maintenance;
 mod material;
 mod os;
 mod place;
