@@ -5,8 +5,11 @@
 //! checkers; on top of that it states literal expectations, each under the id of the requirement
 //! that it proves.
 
+pub mod counters;
+pub mod invalidation;
 pub mod random;
 pub mod stage1;
+pub mod walker;
 
 use cosim::regress::Testbench;
 
@@ -40,6 +43,31 @@ const MODULES: &[&[Testbench]] = &[
     stage1::fault_priority::TESTBENCHES,
     stage1::external_abort::TESTBENCHES,
     stage1::page_crossing::TESTBENCHES,
+    invalidation::range_lengths::TESTBENCHES,
+    invalidation::range_sets::TESTBENCHES,
+    invalidation::hints::TESTBENCHES,
+    invalidation::scope::TESTBENCHES,
+    invalidation::completion::TESTBENCHES,
+    invalidation::barriers::TESTBENCHES,
+    invalidation::walks::TESTBENCHES,
+    invalidation::progress::TESTBENCHES,
+    counters::lookups::TESTBENCHES,
+    counters::walks::TESTBENCHES,
+    counters::outcomes::TESTBENCHES,
+    counters::relations::TESTBENCHES,
+    counters::messages::TESTBENCHES,
+    walker::second_level::TESTBENCHES,
+    walker::walk_cache::TESTBENCHES,
+    walker::prefetch::TESTBENCHES,
+    walker::prefetch_range::TESTBENCHES,
+    walker::concurrent::TESTBENCHES,
+    walker::recency::TESTBENCHES,
+    walker::bbm_rules::TESTBENCHES,
+    walker::bbm_sizes::TESTBENCHES,
+    walker::bbm_nt::TESTBENCHES,
+    walker::table_reuse::TESTBENCHES,
+    walker::in_flight::TESTBENCHES,
+    walker::update_order::TESTBENCHES,
     random::TESTBENCHES,
 ];
 
