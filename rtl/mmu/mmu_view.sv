@@ -217,50 +217,77 @@ module mmu_view
   assign l2_refill    = l2_filled_i && !l2_fill_i.prefetch;
   assign l2_refill_wr = l2_refill && l2_fill_i.writes;
 
+  // Only what happens is worked out: most of it happens in few cycles.
   logic [PMU_COUNT-1:0] ev;
-  logic walk_ok;
-  assign walk_ok = walk_i.ends && !miss_rsp_i.rsp.fault;
+  logic fault_instr, fault_data;
+  assign fault_instr = rsp_i.op == OP_FETCH;
+  // VMSA-54, VMSA-55: of an AT only an external abort is an exception.
+  assign fault_data  = rsp_i.op != OP_FETCH &&
+                       (rsp_i.op != OP_AT || rsp_i.fsc[5:2] inside {FSC_EXTERNAL[5:2],
+                                                                    FSC_EXTERNAL_WALK[5:2]});
   always_comb begin
     ev = '0;
-    ev[PMU_L1I_TLB_REFILL] = refill && end_instr;
-    ev[PMU_L1D_TLB_REFILL] = refill && !end_instr;
-    ev[PMU_L1D_TLB_REFILL_RD] = refill && !end_instr && !fill_wr;
-    ev[PMU_L1D_TLB_REFILL_WR] = refilled_wr;
-    ev[PMU_L1I_TLB] = access_i.lookup_instr;
-    ev[PMU_L1D_TLB] = access_i.lookup_rd || access_i.lookup_wr;
-    ev[PMU_L1D_TLB_RD] = access_i.lookup_rd;
-    ev[PMU_L1D_TLB_WR] = access_i.lookup_wr;
-    ev[PMU_L2D_TLB] = l2_lookup_i;
-    ev[PMU_L2D_TLB_RD] = l2_lookup_i && !l2_wr;
-    ev[PMU_L2D_TLB_WR] = l2_lookup_i && l2_wr;
-    ev[PMU_L2D_TLB_REFILL] = l2_refill;
-    ev[PMU_L2D_TLB_REFILL_RD] = l2_refill && !l2_refill_wr;
-    ev[PMU_L2D_TLB_REFILL_WR] = l2_refill_wr;
-    ev[PMU_DTLB_WALK] = access_i.walk_data;
-    ev[PMU_ITLB_WALK] = access_i.walk_instr;
-    ev[PMU_DTLB_HWUPD] = walk_i.steps && walk_i.step_swapped && !step_instr;
-    ev[PMU_ITLB_HWUPD] = walk_i.steps && walk_i.step_swapped && step_instr;
-    ev[PMU_DTLB_STEP] = walk_i.steps && !walk_i.step_swap && !step_instr;
-    ev[PMU_ITLB_STEP] = walk_i.steps && !walk_i.step_swap && step_instr;
-    ev[PMU_DTLB_WALK_LARGE] = walk_ok && !end_instr && is_large;
-    ev[PMU_ITLB_WALK_LARGE] = walk_ok && end_instr && is_large;
-    ev[PMU_DTLB_WALK_SMALL] = walk_ok && !end_instr && !is_large;
-    ev[PMU_ITLB_WALK_SMALL] = walk_ok && end_instr && !is_large;
-    ev[PMU_DTLB_WALK_FAULT] = walk_i.ends && miss_rsp_i.rsp.fault && !end_instr;
-    ev[PMU_ITLB_WALK_FAULT] = walk_i.ends && miss_rsp_i.rsp.fault && end_instr;
-    ev[PMU_DTLB_WALK_PRFM] = walk_i.begins && walk_i.begin_req.prefetch && !begin_instr;
-    ev[PMU_ITLB_WALK_PRFM] = walk_i.begins && walk_i.begin_req.prefetch && begin_instr;
-    ev[PMU_DTLB_WALK_BEGUN] = walk_i.begins && !begin_instr;
-    ev[PMU_ITLB_WALK_BEGUN] = walk_i.begins && begin_instr;
+    if (access_i != '0) begin
+      ev[PMU_L1D_TLB_REFILL] = refill && !end_instr;
+      ev[PMU_L1I_TLB_REFILL] = refill && end_instr;
+      ev[PMU_L1D_TLB_REFILL_RD] = refill && !end_instr && !fill_wr;
+      ev[PMU_L1D_TLB_REFILL_WR] = refilled_wr;
+      ev[PMU_L1I_TLB] = access_i.lookup_instr;
+      ev[PMU_L1D_TLB] = access_i.lookup_rd || access_i.lookup_wr;
+      ev[PMU_L1D_TLB_RD] = access_i.lookup_rd;
+      ev[PMU_L1D_TLB_WR] = access_i.lookup_wr;
+      ev[PMU_DTLB_WALK] = access_i.walk_data;
+      ev[PMU_ITLB_WALK] = access_i.walk_instr;
+      ev[PMU_CONTIGUOUS_HIT] = access_i.run_hit;
+      ev[PMU_ETS_REWALK] = access_i.rewalk;
+      ev[PMU_TLB_CONFLICT] = access_i.conflict;
+      ev[PMU_MEM_ACCESS] = access_i.mem_rd || access_i.mem_wr;
+      ev[PMU_MEM_ACCESS_RD] = access_i.mem_rd;
+      ev[PMU_MEM_ACCESS_WR] = access_i.mem_wr;
+      ev[PMU_STALL_BACKEND_MEM] = access_i.stall_mem;
+      ev[PMU_STALL_BACKEND_TLB] = access_i.stall_tlb;
+      ev[PMU_STALL_FRONTEND_TLB] = access_i.stall_fetch;
+      ev[PMU_DSB_WAIT] = access_i.dsb_wait;
+    end
+    if (l2_lookup_i) begin
+      ev[PMU_L2D_TLB] = 1'b1;
+      ev[PMU_L2D_TLB_RD] = !l2_wr;
+      ev[PMU_L2D_TLB_WR] = l2_wr;
+    end
+    if (l2_filled_i) begin
+      ev[PMU_L2D_TLB_REFILL] = l2_refill;
+      ev[PMU_L2D_TLB_REFILL_RD] = l2_refill && !l2_refill_wr;
+      ev[PMU_L2D_TLB_REFILL_WR] = l2_refill_wr;
+      ev[PMU_PREFETCH_FILL] = l2_fill_i.prefetch;
+    end
+    ev[PMU_CONTIGUOUS_FILL] = l1_fill_i && miss_rsp_i.rsp.leaf.is_run;
+    ev[PMU_PREFETCH_USED] = prefetched_hit_i;
     ev[PMU_WALK_MERGED] = joined_i;
-    ev[PMU_WALK_CACHE_HIT_L0] = walk_i.begins && walk_i.cached && walk_i.cached_level == 2'd0;
-    ev[PMU_WALK_CACHE_HIT_L1] = walk_i.begins && walk_i.cached && walk_i.cached_level == 2'd1;
-    ev[PMU_WALK_CACHE_HIT_L2] = walk_i.begins && walk_i.cached && walk_i.cached_level == 2'd2;
-    ev[PMU_WALK_READ_LOCAL] = walk_sent_i && walk_req_i.op == MEM_READ &&
-                              home_of(walk_req_i.addr[47:12], Nodes) == node_i;
-    ev[PMU_WALK_READ_REMOTE] = walk_sent_i && walk_req_i.op == MEM_READ &&
-                               home_of(walk_req_i.addr[47:12], Nodes) != node_i;
+    if (walk_i.steps) begin
+      ev[PMU_DTLB_HWUPD] = walk_i.step_swapped && !step_instr;
+      ev[PMU_ITLB_HWUPD] = walk_i.step_swapped && step_instr;
+      ev[PMU_DTLB_STEP] = !walk_i.step_swap && !step_instr;
+      ev[PMU_ITLB_STEP] = !walk_i.step_swap && step_instr;
+      ev[PMU_AF_UPDATE] = walk_i.step_swapped && walk_i.step_af;
+      ev[PMU_DIRTY_UPDATE] = walk_i.step_swapped && walk_i.step_dirty;
+      ev[PMU_UPDATE_MISMATCH] = walk_i.step_swap && !walk_i.step_swapped && !walk_i.step_error;
+    end
+    if (walk_i.begins) begin
+      ev[PMU_DTLB_WALK_PRFM] = walk_i.begin_req.prefetch && !begin_instr;
+      ev[PMU_ITLB_WALK_PRFM] = walk_i.begin_req.prefetch && begin_instr;
+      ev[PMU_DTLB_WALK_BEGUN] = !begin_instr;
+      ev[PMU_ITLB_WALK_BEGUN] = begin_instr;
+      ev[PMU_WALK_CACHE_HIT_L0] = walk_i.cached && walk_i.cached_level == 2'd0;
+      ev[PMU_WALK_CACHE_HIT_L1] = walk_i.cached && walk_i.cached_level == 2'd1;
+      ev[PMU_WALK_CACHE_HIT_L2] = walk_i.cached && walk_i.cached_level == 2'd2;
+    end
     if (walk_i.ends) begin
+      ev[PMU_DTLB_WALK_LARGE] = !miss_rsp_i.rsp.fault && !end_instr && is_large;
+      ev[PMU_ITLB_WALK_LARGE] = !miss_rsp_i.rsp.fault && end_instr && is_large;
+      ev[PMU_DTLB_WALK_SMALL] = !miss_rsp_i.rsp.fault && !end_instr && !is_large;
+      ev[PMU_ITLB_WALK_SMALL] = !miss_rsp_i.rsp.fault && end_instr && !is_large;
+      ev[PMU_DTLB_WALK_FAULT] = miss_rsp_i.rsp.fault && !end_instr;
+      ev[PMU_ITLB_WALK_FAULT] = miss_rsp_i.rsp.fault && end_instr;
       ev[PMU_WALK_CYCLES_16] = walk_i.end_cycles < 16'd16;
       ev[PMU_WALK_CYCLES_32] = walk_i.end_cycles inside {[16'd16:16'd31]};
       ev[PMU_WALK_CYCLES_64] = walk_i.end_cycles inside {[16'd32:16'd63]};
@@ -270,37 +297,27 @@ module mmu_view
       ev[PMU_WALK_CYCLES_1024] = walk_i.end_cycles inside {[16'd512:16'd1023]};
       ev[PMU_WALK_CYCLES_MORE] = walk_i.end_cycles >= 16'd1024;
     end
-    ev[PMU_CONTIGUOUS_FILL] = l1_fill_i && miss_rsp_i.rsp.leaf.is_run;
-    ev[PMU_CONTIGUOUS_HIT] = access_i.run_hit;
-    ev[PMU_AF_UPDATE] = walk_i.steps && walk_i.step_swapped && walk_i.step_af;
-    ev[PMU_DIRTY_UPDATE] = walk_i.steps && walk_i.step_swapped && walk_i.step_dirty;
-    ev[PMU_UPDATE_MISMATCH] = walk_i.steps && walk_i.step_swap && !walk_i.step_swapped &&
-                              !walk_i.step_error;
-    ev[PMU_ETS_REWALK] = access_i.rewalk;
-    ev[PMU_TLB_CONFLICT] = access_i.conflict;
-    ev[PMU_PREFETCH_FILL] = l2_filled_i && l2_fill_i.prefetch;
-    ev[PMU_PREFETCH_USED] = prefetched_hit_i;
-    ev[PMU_REMOTE_ACCESS] = data_sent_i && remote;
-    ev[PMU_REMOTE_ACCESS_RD] = data_sent_i && remote && data_req_i.op == MEM_READ;
-    ev[PMU_MEM_ACCESS] = access_i.mem_rd || access_i.mem_wr;
-    ev[PMU_MEM_ACCESS_RD] = access_i.mem_rd;
-    ev[PMU_MEM_ACCESS_WR] = access_i.mem_wr;
+    if (walk_sent_i && walk_req_i.op == MEM_READ) begin
+      ev[PMU_WALK_READ_LOCAL] = home_of(walk_req_i.addr[47:12], Nodes) == node_i;
+      ev[PMU_WALK_READ_REMOTE] = home_of(walk_req_i.addr[47:12], Nodes) != node_i;
+    end
+    if (data_sent_i) begin
+      ev[PMU_REMOTE_ACCESS] = remote;
+      ev[PMU_REMOTE_ACCESS_RD] = remote && data_req_i.op == MEM_READ;
+    end
+    if (rsp_i.valid && rsp_i.fault) begin
+      ev[PMU_EXC_PABORT] = fault_instr;
+      ev[PMU_EXC_DABORT] = fault_data;
+      ev[PMU_EXC_TAKEN] = fault_instr || fault_data;
+    end
     ev[PMU_TTBR_WRITE_RETIRED] = ttbr_write_i;
-    ev[PMU_STALL_BACKEND_MEM] = access_i.stall_mem;
-    ev[PMU_STALL_BACKEND_TLB] = access_i.stall_tlb;
-    ev[PMU_STALL_FRONTEND_TLB] = access_i.stall_fetch;
-    ev[PMU_EXC_PABORT] = rsp_i.valid && rsp_i.fault && rsp_i.op == OP_FETCH;
-    // VMSA-54, VMSA-55: of an AT only an external abort is an exception.
-    ev[PMU_EXC_DABORT] = rsp_i.valid && rsp_i.fault && rsp_i.op != OP_FETCH &&
-                         (rsp_i.op != OP_AT || rsp_i.fsc[5:2] inside {FSC_EXTERNAL[5:2],
-                                                                      FSC_EXTERNAL_WALK[5:2]});
-    ev[PMU_EXC_TAKEN] = ev[PMU_EXC_PABORT] || ev[PMU_EXC_DABORT];
-    ev[PMU_DVM_INV_SENT] = inv_sent_i;
-    ev[PMU_DVM_SYNC_SENT] = sync_sent_i;
-    ev[PMU_DVM_INV_RECEIVED] = inv_valid_i && !inv_local_i;
-    ev[PMU_DVM_SYNC_ANSWERED] = sync_answered_i;
+    if (any_dvm || inv_valid_i) begin
+      ev[PMU_DVM_INV_SENT] = inv_sent_i;
+      ev[PMU_DVM_SYNC_SENT] = sync_sent_i;
+      ev[PMU_DVM_INV_RECEIVED] = inv_valid_i && !inv_local_i;
+      ev[PMU_DVM_SYNC_ANSWERED] = sync_answered_i;
+    end
     ev[PMU_DVM_SYNC_WAIT] = sync_waits_i;
-    ev[PMU_DSB_WAIT] = access_i.dsb_wait;
   end
 
   // Data and walks may leave the core in one cycle: the two are added below.

@@ -17,9 +17,7 @@ module l1_tlb_sva
     input logic inv_valid_i,
     input invalidate_t inv_i,
     input logic [7:0] victim_o,
-    input logic [Entries-1:0] live_q,
-    input key_t key_q[Entries],
-    input key_t mask_q[Entries]
+    input logic [Entries-1:0] live_q
 );
 
   localparam int unsigned IndexBits = Entries > 1 ? $clog2(Entries) : 1;
@@ -42,7 +40,7 @@ module l1_tlb_sva
     if (filled_q) begin
       for (int unsigned i = 0; i < Entries; i++) begin
         if (i != 32'(victim_q) && live_q[i] &&
-            ((key_q[i] ^ key_q[victim_q]) & mask_q[i] & mask_q[victim_q]) == '0) overlap = 1'b1;
+            ((l1_tlb.key_q[i] ^ l1_tlb.key_q[victim_q]) & l1_tlb.mask_q[i] & l1_tlb.mask_q[victim_q]) == '0) overlap = 1'b1;
       end
     end
   end
@@ -51,7 +49,7 @@ module l1_tlb_sva
     survivor = 1'b0;
     if (invalidated_q) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        if (live_q[i] && names(inv_q, key_q[i], mask_q[i])) survivor = 1'b1;
+        if (live_q[i] && names(inv_q, l1_tlb.key_q[i], l1_tlb.mask_q[i])) survivor = 1'b1;
       end
     end
   end

@@ -457,42 +457,49 @@ module walker
   // ---- what is seen from outside --------------------------------------------------------------
 
   always_comb begin
+    // Only what happens is filled in, so that nothing is worked out in a cycle without events.
     view_o = '0;
-    view_o.begins      = setting_up;
-    view_o.begin_slot  = 2'(setup_slot);
-    view_o.begin_req   = setup_req;
-    view_o.begin_level = setup_level;
-    view_o.begin_addr  = setup_addr;
-    view_o.cached      = wc_hit;
-    view_o.cached_level = wc_level;
-    view_o.steps       = mem_rsp_i.valid;
-    view_o.step_slot   = 2'(in_slot);
-    view_o.step_req    = req_q[in_slot];
-    view_o.step_swap   = state_q[in_slot] == VERIFY;
-    view_o.step_error  = mem_rsp_i.error;
-    view_o.step_stale  = stale_q[in_slot];
-    view_o.step_level  = level_q[in_slot];
-    view_o.step_addr   = addr_q[in_slot];
-    view_o.step_value  = from_memory;
-    view_o.step_swapped = state_q[in_slot] == VERIFY && !mem_rsp_i.error &&
-                          from_memory == desc_q[in_slot];
-    view_o.step_af     = !desc_q[in_slot][DESC_AF];
-    view_o.step_dirty  = desc_q[in_slot][DESC_AP2] && !swap_desc_q[in_slot][DESC_AP2];
-    view_o.ends        = done_o && done_ready_i;
-    view_o.end_slot    = 2'(done_slot);
-    view_o.end_level   = level_q[done_slot];
-    view_o.end_cycles  = now_q - begun_q[done_slot];
-    view_o.wc_fill     = wc_fill;
-    view_o.wc_req      = dec_req;
-    view_o.wc_key      = wc_key;
-    view_o.wc_mask     = wc_mask;
-    view_o.wc_level    = dec_level;
-    view_o.wc_table    = next_table;
-    view_o.wc_index    = wc_victim;
+    view_o.begins = setting_up;
+    view_o.steps  = mem_rsp_i.valid;
+    view_o.ends   = done_o && done_ready_i;
+    view_o.wc_fill = wc_fill;
+    if (setting_up) begin
+      view_o.begin_slot  = 2'(setup_slot);
+      view_o.begin_req   = setup_req;
+      view_o.begin_level = setup_level;
+      view_o.begin_addr  = setup_addr;
+      view_o.cached      = wc_hit;
+      view_o.cached_level = wc_level;
+    end
+    if (mem_rsp_i.valid) begin
+      view_o.step_slot   = 2'(in_slot);
+      view_o.step_req    = req_q[in_slot];
+      view_o.step_swap   = state_q[in_slot] == VERIFY;
+      view_o.step_error  = mem_rsp_i.error;
+      view_o.step_stale  = stale_q[in_slot];
+      view_o.step_level  = level_q[in_slot];
+      view_o.step_addr   = addr_q[in_slot];
+      view_o.step_value  = from_memory;
+      view_o.step_swapped = state_q[in_slot] == VERIFY && !mem_rsp_i.error &&
+                            from_memory == desc_q[in_slot];
+      view_o.step_af     = !desc_q[in_slot][DESC_AF];
+      view_o.step_dirty  = desc_q[in_slot][DESC_AP2] && !swap_desc_q[in_slot][DESC_AP2];
+    end
+    if (view_o.ends) begin
+      view_o.end_slot   = 2'(done_slot);
+      view_o.end_level  = level_q[done_slot];
+      view_o.end_cycles = now_q - begun_q[done_slot];
+    end
+    if (wc_fill) begin
+      view_o.wc_req   = dec_req;
+      view_o.wc_key   = wc_key;
+      view_o.wc_mask  = wc_mask;
+      view_o.wc_level = dec_level;
+      view_o.wc_table = next_table;
+      view_o.wc_index = wc_victim;
+    end
     view_o.cancelled   = {{(4 - Slots){1'b0}}, cancelled};
-    view_o.cancelled_data = '0;
-    view_o.cancelled_instr = '0;
-    for (int unsigned i = 0; i < Slots; i++) begin
+    if (!idle_o) for (int unsigned i = 0; i < Slots; i++) begin
       if (cancelled[i] && req_q[i].access == ACCESS_EXEC) view_o.cancelled_instr += 3'd1;
       if (cancelled[i] && req_q[i].access != ACCESS_EXEC) view_o.cancelled_data += 3'd1;
       if (!is_idle[i] && !is_setup[i] && !stale_q[i]) begin
