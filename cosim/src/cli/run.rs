@@ -152,19 +152,10 @@ pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
 }
 
 fn jobs<'a>(arguments: &Arguments, registry: &'a [Testbench]) -> Result<Vec<Job<'a>>, UsageError> {
-    let configs: Vec<&str> = cosim_bridge::configs()
+    let built: Vec<&str> = cosim_bridge::configs()
         .iter()
         .map(|config| config.name)
         .collect();
-    for config in &arguments.config {
-        if !configs.contains(&config.as_str()) {
-            let names = configs.join(", ");
-            let hint = hint(nearest(config, configs.iter().copied()));
-            let message = format!("no configuration is called `{config}`{hint}; there are {names}");
-            return Err(UsageError(message));
-        }
-    }
-    let straps = strap::apply(Straps::default(), &arguments.straps.strap)?;
     let plant = arguments.plant.as_deref().map(find_plant).transpose();
     let plant = plant.map_err(UsageError)?;
     let planted = [PLANTED.to_owned()];
@@ -173,6 +164,15 @@ fn jobs<'a>(arguments: &Arguments, registry: &'a [Testbench]) -> Result<Vec<Job<
     } else {
         &arguments.config[..]
     };
+    for config in configs {
+        if !built.contains(&config.as_str()) {
+            let names = built.join(", ");
+            let hint = hint(nearest(config, built.iter().copied()));
+            let message = format!("no configuration is called `{config}`{hint}; there are {names}");
+            return Err(UsageError(message));
+        }
+    }
+    let straps = strap::apply(Straps::default(), &arguments.straps.strap)?;
     let mut testbenches = Vec::new();
     if arguments.all {
         testbenches.extend(registry);

@@ -11,8 +11,10 @@ use super::named::{HALF, Held, VA_BITS};
 use crate::check::operations::Operation;
 use crate::dut::ports::TlbFill;
 
-/// Entries that left remembered: an access may have looked up just before.
+/// Entries that left are remembered, since an access may have looked up just before: these many, and
+/// all that left in the last cycles, when one operation may have removed a whole second level.
 const PAST: usize = 64;
+const PAST_CYCLES: u64 = 8192;
 
 /// One entry.
 #[derive(Debug, Clone)]
@@ -125,7 +127,8 @@ impl Mirror {
         self.occupied.set(index, false);
         if let Some(mut old) = self.slots[index].take() {
             old.left_at = cycle;
-            if self.past.len() == PAST {
+            let long_gone = |old: &Entry| old.left_at + PAST_CYCLES < cycle;
+            while self.past.len() >= PAST && self.past.front().is_some_and(long_gone) {
                 self.past.pop_front();
             }
             self.past.push_back(old);
