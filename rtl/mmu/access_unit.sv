@@ -146,7 +146,7 @@ module access_unit
   // ---- stage B: registers ---------------------------------------------------------------------
 
   logic b_unaligned_q, b_bypass_q, b_epd_q, b_pre_fault_q, b_hit_q, b_conflict_q, b_lookup_q;
-  logic b_refilled_q, b_walked_q, b_simple_q, b_replayed_q, b_old_q;
+  logic b_refilled_q, b_walked_q, b_simple_q, b_old_q;
   hit_place_e b_place_q;
   logic [1:0] b_entry_q, free_entry, replay_entry;
   fsc_t b_pre_fsc_q;
@@ -508,7 +508,6 @@ module access_unit
       b_refilled_q  <= '0;
       b_place_q     <= FROM_NONE;
       b_simple_q    <= '0;
-      b_replayed_q  <= '0;
       b_old_q       <= '0;
       b_entry_q     <= '0;
       b_leaf_q      <= '0;
@@ -533,7 +532,6 @@ module access_unit
         b_q          <= a_q;
         b_simple_q   <= a_simple;
         b_entry_q    <= free_entry;
-        b_replayed_q <= 1'b0;
         b_walked_q   <= 1'b0;
         b_refilled_q <= 1'b0;
         b_lookup_q   <= 1'b0;
@@ -555,7 +553,6 @@ module access_unit
         b_q           <= replay_req;
         b_simple_q    <= 1'b1;
         b_entry_q     <= replay_entry;
-        b_replayed_q  <= 1'b1;
         b_walked_q    <= replay_walked;
         b_lookup_q    <= 1'b1;
         b_unaligned_q <= is_unaligned(replay_req.va[2:0], size_of(replay_req.op, replay_req.size));
@@ -632,6 +629,6 @@ module access_unit
   };
 
   logic unused;
-  assign unused = ^{1'b0, lookup_req, b_q, miss_rsp_i, b_replayed_q, replay_rsp};
+  assign unused = ^{1'b0, lookup_req, b_q, miss_rsp_i, replay_rsp};
 
 endmodule

@@ -11,7 +11,7 @@ package tlb_pkg;
 
   // An entry stores a key and a mask, and hits when (key of the access & mask) == key of the entry.
   // The size of the page, block or run and nG are in the mask, so a lookup decodes nothing.
-  // `live` is 1 in every lookup and 0 in an empty entry, which therefore never matches.
+  // `live` is 1 in every lookup and in every key filled in; the arrays keep apart which entries are live.
   typedef struct packed {
     logic        live;
     logic [15:0] asid;   // masked out in a global entry (TLB-22)
