@@ -5,6 +5,7 @@ pub mod arch;
 pub mod check;
 pub mod cli;
 pub mod dut;
+pub mod litmus;
 pub mod nearest;
 pub mod regress;
 pub mod sim;

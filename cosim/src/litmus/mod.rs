@@ -1,0 +1,13 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! Litmus scenarios: small programs of several cores that edit and use translations, each with
+//! outcomes that the architecture allows, forbids or requires (`docs/spec/litmus.md`).
+//!
+//! A scenario is a text file ([`parse`]); what it says is in [`scenario`].
+
+pub mod condition;
+pub mod grammar;
+pub mod parse;
+pub mod scenario;
+
+pub use parse::{ParseError, parse};
+pub use scenario::Scenario;
