@@ -61,6 +61,8 @@ struct File {
     init: toml::Table,
     #[serde(default)]
     memory: BTreeMap<String, u64>,
+    #[serde(default)]
+    untouched: Vec<String>,
     core: Vec<Core>,
     outcome: Vec<Asked>,
 }
@@ -125,6 +127,7 @@ impl Reader<'_> {
             bbml: file.bbml,
             asids: file.asids.clone(),
             a1: file.a1,
+            untouched: file.untouched.clone(),
         };
         self.declare(&mut setup, &cores, &outcomes)?;
         Ok(Scenario {

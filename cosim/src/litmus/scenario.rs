@@ -5,8 +5,20 @@
 //! A variable such as `x` is one or more pages of virtual addresses in 4 KB granule. Its level 3
 //! descriptors are `pte(x)`, `pte(x[1])`..., the level 2 descriptor above them is `tab(x)`. All
 //! variables of a scenario share one level 3 table, except that `flag` and every variable declared
-//! `apart` lie under tables that no scenario edits. `PA_x` is the physical area that `x` maps at
-//! first unless `init` says otherwise; `PA_x[3]` is its fourth page.
+//! `apart` lie under tables of their own. `PA_x` is the physical area that `x` maps at first unless
+//! `init` says otherwise; `PA_x[3]` is its fourth page.
+//!
+//! What holds unless the scenario says otherwise:
+//!
+//! * The first word of page `i` of an area holds its base + 0x10 * i. The base is 1 for `PA_y`, 2 for
+//!   `PA_z`, 0 for every other area ([`Physical::first_word`]).
+//! * Page `i` of a variable maps page `i` of its area, with the default descriptor, in every address
+//!   space. Level 2 descriptors are tables. A level 3 table exists, with what `init` says of its
+//!   descriptors, whether or not the level 2 descriptor leads to it at first.
+//! * A variable of several pages begins, as its area does, where the largest leaf or run that the
+//!   scenario may form of it begins: at 2 MB if its level 2 descriptor is ever a block, at 64 KB if a
+//!   descriptor of it is ever `cont` or a range names it.
+//! * A faulting access does nothing, gives no value, and the program goes on after it.
 
 use vmsa::{DsbKind, FaultKind, TlbiOp, TlbiScope};
 
@@ -51,6 +63,8 @@ pub struct Setup {
     pub asids: Vec<u16>,
     /// TCR_EL1.A1: the current ASID is that of TTBR1_EL1, which is the first of `asids` at first.
     pub a1: bool,
+    /// Variables that nothing but the programs may touch: whoever warms TLBs up leaves them alone.
+    pub untouched: Vec<String>,
 }
 
 /// A variable.
@@ -80,6 +94,19 @@ pub struct Physical {
     pub area: String,
     /// Number of the page, 0 for the first.
     pub page: u32,
+}
+
+impl Physical {
+    /// What the first word of the page holds at first unless [`Setup::memory`] says otherwise.
+    #[must_use]
+    pub fn first_word(&self) -> u64 {
+        let base = match self.area.as_str() {
+            "y" => 1,
+            "z" => 2,
+            _ => 0,
+        };
+        base + 0x10 * u64::from(self.page)
+    }
 }
 
 /// A descriptor in memory.
