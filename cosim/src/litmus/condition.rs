@@ -3,10 +3,11 @@
 
 use vmsa::FaultKind;
 use winnow::combinator::{alt, cut_err, opt, preceded, separated};
-use winnow::error::{StrContext, StrContextValue};
 use winnow::prelude::*;
 
-use super::grammar::{Parsed, descriptor, field, name, number, physical, sign, slot, word};
+use super::grammar::{
+    Parsed, bit, descriptor, expected, field, name, number, physical, sign, slot, word,
+};
 use super::scenario::{Condition, Seen};
 
 /// An outcome: alternatives of conjunctions of facts.
@@ -35,9 +36,9 @@ fn fact(input: &mut &str) -> Parsed<Condition> {
     };
     let not = preceded(sign("!"), cut_err(fact)).map(|inner| Condition::Not(Box::new(inner)));
     alt((not, inside, result, of_descriptor, memory))
-        .context(StrContext::Expected(StrContextValue::Description(
+        .context(expected(
             "a fact such as 1:r0 = 1, pte(x).af = 1 or PA_x = 1",
-        )))
+        ))
         .parse_next(input)
 }
 
@@ -67,12 +68,12 @@ fn seen(input: &mut &str) -> Parsed<Seen> {
         (sign("."), word("out"), cut_err(sign("="))),
         cut_err(physical),
     );
-    let bit = (
-        preceded(sign("."), field),
+    let field_of = (
+        preceded(sign("."), cut_err(field)),
         cut_err(sign("=")),
-        cut_err(number),
+        cut_err(bit),
     )
-        .map(|(field, _, bit)| Seen::Field(field, bit == 1));
+        .map(|(field, _, bit)| Seen::Field(field, bit));
     let value = alt((
         fault,
         number.map(Seen::Number),
@@ -80,7 +81,7 @@ fn seen(input: &mut &str) -> Parsed<Seen> {
     ));
     alt((
         output.map(Seen::Output),
-        bit,
+        field_of,
         preceded(sign("="), cut_err(value)),
     ))
     .parse_next(input)
@@ -99,7 +100,9 @@ fn fault(input: &mut &str) -> Parsed<Seen> {
             _ => return None,
         })
     };
-    let kind = name.verify_map(known);
+    let kind = name.verify_map(known).context(expected(
+        "translation, access, permission, size, conflict or alignment",
+    ));
     let level = opt(preceded(sign(","), number.try_map(u8::try_from)));
     let inside = opt((sign("("), cut_err(kind), level, cut_err(sign(")"))));
     let (_, inside) = (word("flt"), inside).parse_next(input)?;

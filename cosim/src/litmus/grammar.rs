@@ -1,17 +1,15 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! The grammar of the parts of a scenario: places, descriptors, and instructions. Conditions have
-//! their own file.
+//! The grammar of what a scenario names: pages, descriptors and their values. Instructions and
+//! outcomes have files of their own.
 
-use vmsa::{DsbKind, TlbiOp, TlbiScope};
 use winnow::ascii::{dec_uint, hex_uint, multispace0};
-use winnow::combinator::{alt, cut_err, eof, fail, opt, preceded, repeat, separated, terminated};
+use winnow::combinator::{alt, cut_err, eof, fail, opt, preceded, repeat};
 use winnow::error::{StrContext, StrContextValue};
 use winnow::prelude::*;
 use winnow::token::take_while;
 
 use super::scenario::{
-    Attribute, DescriptorSpec, Field, Instruction, Invalidate, Operation, Page, Physical, Place,
-    Slot, Target, Value,
+    Attribute, DescriptorSpec, Field, Page, Physical, Place, Slot, Target, Value,
 };
 
 /// A parser's result.
@@ -25,6 +23,7 @@ pub fn whole<'a, T>(
     text: &'a str,
     mut parser: impl FnMut(&mut &'a str) -> Parsed<T>,
 ) -> Result<T, String> {
+    let text = text.trim();
     let read = (
         multispace0,
         |input: &mut &'a str| parser(input),
@@ -47,7 +46,8 @@ pub fn whole<'a, T>(
         })
 }
 
-fn expected(what: &'static str) -> StrContext {
+/// What an error says was expected.
+pub fn expected(what: &'static str) -> StrContext {
     StrContext::Expected(StrContextValue::Description(what))
 }
 
@@ -102,8 +102,18 @@ pub fn number(input: &mut &str) -> Parsed<u64> {
     })(input)
 }
 
-fn small(input: &mut &str) -> Parsed<u32> {
+/// A number of 32 bits.
+pub fn small(input: &mut &str) -> Parsed<u32> {
     number.try_map(u32::try_from).parse_next(input)
+}
+
+/// A bit: 0 or 1.
+pub fn bit(input: &mut &str) -> Parsed<bool> {
+    let bit = number
+        .verify(|bit| *bit < 2)
+        .context(expected("0 or 1"))
+        .parse_next(input)?;
+    Ok(bit == 1)
 }
 
 /// `[3]`, or nothing for 0.
@@ -112,15 +122,22 @@ fn index(input: &mut &str) -> Parsed<u32> {
     Ok(index.map_or(0, |(_, index, _)| index))
 }
 
+/// The name of a variable, which is not that of a physical page.
+fn variable(input: &mut &str) -> Parsed<String> {
+    name.verify(|name: &String| !name.starts_with("PA_"))
+        .context(expected("a variable"))
+        .parse_next(input)
+}
+
 /// `x` or `x[3]`.
 pub fn page(input: &mut &str) -> Parsed<Page> {
-    let (variable, page) = (name, index).parse_next(input)?;
+    let (variable, page) = (variable, index).parse_next(input)?;
     Ok(Page { variable, page })
 }
 
 /// `x`, `x[3]` or `x[0..16]`.
 pub fn pages(input: &mut &str) -> Parsed<Vec<Page>> {
-    let variable = name(input)?;
+    let variable = variable(input)?;
     let mut range = opt((
         sign("["),
         small,
@@ -165,6 +182,17 @@ pub fn slots(input: &mut &str) -> Parsed<Vec<Slot>> {
     Ok(pages.into_iter().map(slot).collect())
 }
 
+/// `x`, `x[3]` or `x[0..16]`, with `@1` for another address space, as level 3 descriptors.
+pub fn leaf_slots(input: &mut &str) -> Parsed<Vec<Slot>> {
+    let (pages, space) = (pages, space).parse_next(input)?;
+    let slot = |page| Slot {
+        page,
+        space,
+        table: false,
+    };
+    Ok(pages.into_iter().map(slot).collect())
+}
+
 /// One descriptor in memory.
 pub fn slot(input: &mut &str) -> Parsed<Slot> {
     let mut slots = slots
@@ -173,7 +201,8 @@ pub fn slot(input: &mut &str) -> Parsed<Slot> {
     Ok(slots.remove(0))
 }
 
-fn places(input: &mut &str) -> Parsed<Vec<Place>> {
+/// Pages or descriptors of pages: `x`, `x[0..16]`, `pte(x[0..16])`.
+pub fn places(input: &mut &str) -> Parsed<Vec<Place>> {
     let descriptors = slots.map(|slots| slots.into_iter().map(Place::Descriptor).collect());
     alt((
         descriptors,
@@ -182,7 +211,8 @@ fn places(input: &mut &str) -> Parsed<Vec<Place>> {
     .parse_next(input)
 }
 
-fn place(input: &mut &str) -> Parsed<Place> {
+/// A page or a descriptor.
+pub fn place(input: &mut &str) -> Parsed<Place> {
     alt((slot.map(Place::Descriptor), page.map(Place::Data))).parse_next(input)
 }
 
@@ -226,7 +256,8 @@ pub fn descriptor(input: &mut &str) -> Parsed<DescriptorSpec> {
     Ok(DescriptorSpec { target, attributes })
 }
 
-fn value(input: &mut &str) -> Parsed<Value> {
+/// A number, a descriptor or a register.
+pub fn value(input: &mut &str) -> Parsed<Value> {
     alt((
         number.map(Value::Number),
         descriptor.map(Value::Descriptor),
@@ -250,224 +281,4 @@ pub fn field(input: &mut &str) -> Parsed<Field> {
     name.verify_map(known)
         .context(expected("a field: valid, af, ap2, dbm or cont"))
         .parse_next(input)
-}
-
-fn barrier(input: &mut &str) -> Parsed<DsbKind> {
-    let known = |name: String| {
-        (0..16)
-            .filter_map(DsbKind::from_crm)
-            .find(|kind| kind.to_string().to_lowercase() == format!("dsb {name}"))
-    };
-    let kind = opt(name.verify_map(known)).parse_next(input)?;
-    Ok(kind.unwrap_or(DsbKind::ISH))
-}
-
-fn tlbi(input: &mut &str) -> Parsed<Operation> {
-    let form = |name: String| {
-        let (base, scope) = match name.as_str() {
-            form if form.ends_with("is") => (&form[..form.len() - 2], TlbiScope::InnerShareable),
-            form if form.ends_with("os") => (&form[..form.len() - 2], TlbiScope::OuterShareable),
-            form => (form, TlbiScope::Local),
-        };
-        let op = TlbiOp::ALL
-            .into_iter()
-            .find(|op| format!("{op:?}").eq_ignore_ascii_case(base))?;
-        Some((op, scope))
-    };
-    let (op, scope) = name
-        .verify_map(form)
-        .context(expected("a TLBI operation such as vae1is"))
-        .parse_next(input)?;
-    let mut named = match op.by_va() {
-        true => cut_err(pages).parse_next(input)?,
-        false => Vec::new(),
-    };
-    let mut invalidate = Invalidate {
-        op,
-        scope,
-        pages: named.len() as u32,
-        page: (!named.is_empty()).then(|| named.remove(0)),
-        asid: None,
-        level: None,
-        other_granule: false,
-    };
-    while opt(sign(",")).parse_next(input)?.is_some() {
-        let key = cut_err(name).parse_next(input)?;
-        cut_err(sign("=")).parse_next(input)?;
-        match key.as_str() {
-            "asid" => {
-                invalidate.asid = Some(cut_err(number.try_map(u16::try_from)).parse_next(input)?)
-            }
-            "level" => {
-                invalidate.level = Some(cut_err(number.try_map(u8::try_from)).parse_next(input)?)
-            }
-            "granule" => {
-                cut_err(sign("16k")).parse_next(input)?;
-                invalidate.other_granule = true;
-            }
-            _ => {
-                return cut_err(fail.context(expected("asid, level or granule"))).parse_next(input);
-            }
-        }
-    }
-    Ok(Operation::Tlbi(invalidate))
-}
-
-fn msr(input: &mut &str) -> Parsed<Operation> {
-    let flag = |input: &mut &str| {
-        number
-            .verify(|bit| *bit < 2)
-            .map(|bit| bit == 1)
-            .parse_next(input)
-    };
-    let register = name(input)?;
-    sign(",").parse_next(input)?;
-    match register.as_str() {
-        "ttbr0" => {
-            let (_, space) = (word("space"), small).parse_next(input)?;
-            let asid = opt(preceded(
-                (sign(","), word("asid"), sign("=")),
-                number.try_map(u16::try_from),
-            ))
-            .parse_next(input)?;
-            Ok(Operation::SetSpace {
-                space: space as usize,
-                asid,
-            })
-        }
-        "epd0" => flag(input).map(Operation::SetEpd0),
-        "pan" => flag(input).map(Operation::SetPan),
-        _ => cut_err(fail.context(expected("ttbr0, epd0 or pan"))).parse_next(input),
-    }
-}
-
-/// Result register, if the operation has one, and the operation.
-type Effect = (Option<String>, Operation);
-
-fn into_register<'a, T>(
-    mut rest: impl FnMut(&mut &'a str) -> Parsed<T>,
-    made: impl Fn(T) -> Operation,
-) -> impl FnMut(&mut &'a str) -> Parsed<Effect> {
-    move |input| {
-        let register = name(input)?;
-        sign(",").parse_next(input)?;
-        Ok((Some(register), made(rest(input)?)))
-    }
-}
-
-fn to_value<T>(
-    mut target: impl FnMut(&mut &str) -> Parsed<T>,
-) -> impl FnMut(&mut &str) -> Parsed<(T, Value)> {
-    move |input| {
-        let target = target(input)?;
-        sign(",").parse_next(input)?;
-        Ok((target, value(input)?))
-    }
-}
-
-/// Mnemonic with its suffixes: `load.acq.el0`.
-fn mnemonic(input: &mut &str) -> Parsed<(String, Vec<String>)> {
-    token(|input: &mut &str| {
-        let part = |input: &mut &str| {
-            take_while(1.., |c: char| c.is_ascii_alphanumeric())
-                .map(str::to_owned)
-                .parse_next(input)
-        };
-        let parts: Vec<String> = separated(1.., part, ".").parse_next(input)?;
-        let mut parts = parts.into_iter();
-        Ok((parts.next().unwrap_or_default(), parts.collect()))
-    })(input)
-}
-
-fn operation(input: &mut &str) -> Parsed<Effect> {
-    let (verb, suffixes) = mnemonic
-        .context(expected("an instruction"))
-        .parse_next(input)?;
-    let has = |suffix: &str| suffixes.iter().any(|s| s == suffix);
-    let allowed: &[&str] = match verb.as_str() {
-        "load" => &["acq", "el0"],
-        "store" => &["rel", "el0"],
-        "at" => &["w"],
-        _ => &[],
-    };
-    if suffixes.iter().any(|s| !allowed.contains(&s.as_str())) {
-        return cut_err(fail.context(expected("load[.acq][.el0], store[.rel][.el0] or at[.w]")))
-            .parse_next(input);
-    }
-    let (acquire, release, el0, write) = (has("acq"), has("rel"), has("el0"), has("w"));
-    let plain = |operation| Ok((None, operation));
-    match verb.as_str() {
-        "load" => cut_err(into_register(place, |place| Operation::Load {
-            place,
-            acquire,
-            el0,
-        }))
-        .parse_next(input),
-        "store" => {
-            let (places, value) = cut_err(to_value(places)).parse_next(input)?;
-            plain(Operation::Store {
-                places,
-                value,
-                release,
-                el0,
-            })
-        }
-        "swap" => cut_err(into_register(to_value(place), |(place, value)| {
-            Operation::Swap { place, value }
-        }))
-        .parse_next(input),
-        "clear" => {
-            let (slot, _, field) = cut_err((slot, sign(","), field)).parse_next(input)?;
-            plain(Operation::Clear { slot, field })
-        }
-        "ldxr" => cut_err(into_register(place, |place| Operation::LoadExclusive {
-            place,
-        }))
-        .parse_next(input),
-        "stxr" => cut_err(into_register(to_value(place), |(place, value)| {
-            Operation::StoreExclusive { place, value }
-        }))
-        .parse_next(input),
-        "at" => cut_err(into_register(page, |page| Operation::Translate {
-            page,
-            write,
-        }))
-        .parse_next(input),
-        "tlbi" => plain(cut_err(tlbi).parse_next(input)?),
-        "dsb" => plain(Operation::Dsb(barrier(input)?)),
-        "dmb" => plain(Operation::Dmb(barrier(input)?)),
-        "isb" => plain(Operation::Isb),
-        "branch" => plain(Operation::Branch(cut_err(name).parse_next(input)?)),
-        "msr" => plain(cut_err(msr).parse_next(input)?),
-        _ => cut_err(fail.context(expected(
-            "load, store, swap, clear, ldxr, stxr, at, tlbi, dsb, dmb, isb, branch or msr",
-        )))
-        .parse_next(input),
-    }
-}
-
-/// One instruction: `[label:] [if r0 = 1 then] [retry] operation [, addr r0]`.
-pub fn instruction(input: &mut &str) -> Parsed<Instruction> {
-    let text = input.trim().to_owned();
-    let label = opt(terminated(name, sign(":"))).parse_next(input)?;
-    let guard = opt((
-        word("if"),
-        cut_err(name),
-        cut_err(sign("=")),
-        cut_err(number),
-        cut_err(word("then")),
-    ))
-    .parse_next(input)?
-    .map(|(_, register, _, value, _)| (register, value));
-    let retry = opt(word("retry")).parse_next(input)?.is_some();
-    let (register, operation) = operation(input)?;
-    let address_of = opt(preceded((sign(","), word("addr")), cut_err(name))).parse_next(input)?;
-    Ok(Instruction {
-        text,
-        result: label.or(register),
-        guard,
-        address_of,
-        retry,
-        operation,
-    })
 }

@@ -6,6 +6,8 @@
 
 pub mod condition;
 pub mod grammar;
+pub mod instruction;
+mod names;
 pub mod parse;
 pub mod scenario;
 

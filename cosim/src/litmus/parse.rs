@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::condition::condition;
-use super::grammar::{descriptor, instruction, pages, physical, sign, slots, whole};
+use super::grammar::{descriptor, leaf_slots, physical, slots, whole};
+use super::instruction::instruction;
+use super::names::Names;
 use super::scenario::{
-    Condition, DescriptorSpec, Instruction, Operation, Outcome, Page, Physical, Place, Scenario,
-    Setup, Slot, Target, Variable, Verdict,
+    DescriptorSpec, Instruction, Outcome, Physical, Scenario, Setup, Slot, Target, Verdict,
 };
 
 /// What is wrong with a scenario file.
@@ -74,14 +76,14 @@ fn one_space() -> Vec<u16> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Core {
-    program: Vec<String>,
+    program: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Asked {
-    when: String,
-    verdict: String,
+    when: Spanned<String>,
+    verdict: Spanned<String>,
     unseen: Option<String>,
     unseen_ets0: Option<String>,
     unseen_ets2: Option<String>,
@@ -96,11 +98,17 @@ pub fn parse(name: &str, text: &str) -> Result<Scenario, ParseError> {
         file: name.to_owned(),
         message: error.to_string().trim_end().to_owned(),
     })?;
-    Reader { name, file: &file }.scenario()
+    Reader {
+        name,
+        text,
+        file: &file,
+    }
+    .scenario()
 }
 
 struct Reader<'a> {
     name: &'a str,
+    text: &'a str,
     file: &'a File,
 }
 
@@ -112,6 +120,12 @@ impl Reader<'_> {
             part,
             message,
         }
+    }
+
+    /// Number of the line on which `string` begins, as a part of the file.
+    fn line(&self, string: &Spanned<String>) -> String {
+        let before = self.text.get(..string.span().start).unwrap_or_default();
+        format!("line {}", before.matches('\n').count() + 1)
     }
 
     fn scenario(&self) -> Result<Scenario, ParseError> {
@@ -129,7 +143,13 @@ impl Reader<'_> {
             a1: file.a1,
             untouched: file.untouched.clone(),
         };
-        self.declare(&mut setup, &cores, &outcomes)?;
+        let names = Names {
+            pages: &file.pages,
+            apart: &file.apart,
+        };
+        names
+            .resolve(&mut setup, &cores, &outcomes)
+            .map_err(|(part, message)| self.wrong(part)(message))?;
         Ok(Scenario {
             name: self.name.to_owned(),
             title: file.title.clone(),
@@ -146,9 +166,12 @@ impl Reader<'_> {
         let mut cores = Vec::new();
         for (number, core) in self.file.core.iter().enumerate() {
             let mut program = Vec::new();
-            for line in core.program.iter().flat_map(|line| line.split(';')) {
-                let read = whole(line, instruction);
-                program.push(read.map_err(self.wrong(format!("core {number}")))?);
+            for line in &core.program {
+                let part = format!("{}, core {number}", self.line(line));
+                for text in line.get_ref().split(';') {
+                    let read = whole(text, instruction).map_err(self.wrong(&part));
+                    program.push(read?);
+                }
             }
             cores.push(program);
         }
@@ -203,12 +226,16 @@ impl Reader<'_> {
     fn outcomes(&self) -> Result<Vec<Outcome>, ParseError> {
         let mut outcomes = Vec::new();
         for asked in &self.file.outcome {
-            let wrong = || self.wrong(format!("outcome `{}`", asked.when));
-            let condition = whole(&asked.when, condition).map_err(wrong())?;
-            let verdict = verdicts(&asked.verdict).map_err(wrong())?;
+            let when = asked.when.get_ref();
+            let condition = whole(when, condition);
+            let condition =
+                condition.map_err(self.wrong(format!("{}, outcome", self.line(&asked.when))))?;
+            let verdict = verdicts(asked.verdict.get_ref());
+            let verdict =
+                verdict.map_err(self.wrong(format!("{}, outcome", self.line(&asked.verdict))))?;
             let reason = |own: &Option<String>| own.clone().or_else(|| asked.unseen.clone());
             outcomes.push(Outcome {
-                text: asked.when.clone(),
+                text: when.clone(),
                 condition,
                 verdict,
                 unseen: [reason(&asked.unseen_ets0), reason(&asked.unseen_ets2)],
@@ -216,93 +243,6 @@ impl Reader<'_> {
         }
         Ok(outcomes)
     }
-
-    /// Finds the variables that the scenario names, and checks that what it names is there.
-    fn declare(
-        &self,
-        setup: &mut Setup,
-        cores: &[Vec<Instruction>],
-        outcomes: &[Outcome],
-    ) -> Result<(), ParseError> {
-        let mut named: Vec<Page> = Vec::new();
-        let mut spaces = vec![0];
-        for (slot, _) in &setup.descriptors {
-            named.push(slot.page.clone());
-            spaces.push(slot.space);
-        }
-        for instruction in cores.iter().flatten() {
-            for place in instruction.operation.places() {
-                match place {
-                    Place::Data(page) => named.push(page),
-                    Place::Descriptor(slot) => {
-                        named.push(slot.page);
-                        spaces.push(slot.space);
-                    }
-                }
-            }
-            if let Operation::SetSpace { space, .. } = instruction.operation {
-                spaces.push(space);
-            }
-        }
-        if let Some(space) = spaces.iter().find(|space| **space >= setup.asids.len()) {
-            let message = format!("space {space} has no ASID: give `asids` one more");
-            return Err(self.wrong("asids")(message));
-        }
-        for page in named {
-            let known = setup.variables.iter().any(|v| v.name == page.variable);
-            if !known {
-                let apart = page.variable == "flag" || self.file.apart.contains(&page.variable);
-                let pages = self.file.pages.get(&page.variable).copied().unwrap_or(1);
-                setup.variables.push(Variable {
-                    name: page.variable.clone(),
-                    pages,
-                    apart,
-                });
-            }
-            let pages = setup.variables.iter().find(|v| v.name == page.variable);
-            if pages.is_some_and(|variable| page.page >= variable.pages && variable.pages > 1) {
-                let message = format!("{} has no page {}", page.variable, page.page);
-                return Err(self.wrong("pages")(message));
-            }
-        }
-        for outcome in outcomes {
-            self.check(&outcome.condition, cores)
-                .map_err(self.wrong(format!("outcome `{}`", outcome.text)))?;
-        }
-        Ok(())
-    }
-
-    fn check(&self, condition: &Condition, cores: &[Vec<Instruction>]) -> Result<(), String> {
-        match condition {
-            Condition::All(parts) | Condition::Any(parts) => {
-                parts.iter().try_for_each(|part| self.check(part, cores))
-            }
-            Condition::Not(inner) => self.check(inner, cores),
-            Condition::Result { core, name, .. } => {
-                let program = cores.get(*core).ok_or(format!("there is no core {core}"))?;
-                let known = |i: &Instruction| i.result.as_ref() == Some(name);
-                match program.iter().any(known) {
-                    true => Ok(()),
-                    false => Err(format!("no instruction of core {core} gives `{name}`")),
-                }
-            }
-            Condition::Memory(..) | Condition::Descriptor(..) => Ok(()),
-        }
-    }
-}
-
-/// `x`, `x[3]` or `x[0..16]`, with `@1` for another address space, as level 3 descriptors.
-fn leaf_slots(input: &mut &str) -> super::grammar::Parsed<Vec<Slot>> {
-    use winnow::Parser;
-    use winnow::combinator::{opt, preceded};
-    let pages = pages(input)?;
-    let space = opt(preceded(sign("@"), super::grammar::number)).parse_next(input)?;
-    let slot = |page| Slot {
-        page,
-        space: space.unwrap_or(0) as usize,
-        table: false,
-    };
-    Ok(pages.into_iter().map(slot).collect())
 }
 
 fn verdicts(text: &str) -> Result<[Verdict; 2], String> {
@@ -320,30 +260,10 @@ fn verdicts(text: &str) -> Result<[Verdict; 2], String> {
     }
 }
 
-impl Operation {
-    /// The places that the operation names.
-    #[must_use]
-    pub fn places(&self) -> Vec<Place> {
-        match self {
-            Operation::Load { place, .. }
-            | Operation::Swap { place, .. }
-            | Operation::LoadExclusive { place }
-            | Operation::StoreExclusive { place, .. } => vec![place.clone()],
-            Operation::Store { places, .. } => places.clone(),
-            Operation::Clear { slot, .. } => vec![Place::Descriptor(slot.clone())],
-            Operation::Translate { page, .. } => vec![Place::Data(page.clone())],
-            Operation::Tlbi(invalidate) => {
-                invalidate.page.iter().cloned().map(Place::Data).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::litmus::scenario::{Attribute, Seen, Value};
+    use crate::litmus::scenario::{Attribute, Condition, Operation, Seen, Value};
     use vmsa::{DsbKind, FaultKind, TlbiOp, TlbiScope};
 
     const SHOOTDOWN: &str = r#"
@@ -414,46 +334,12 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_instruction_is_read() {
-        for line in [
-            "load.acq r0, x",
-            "load.el0 r0, pte(x)",
-            "w0: store.rel x[3], 0x10",
-            "store pte(x[0..16]), inv",
-            "store tab(x)@1, table",
-            "store y, r0",
-            "swap r1, pte(x), PA_x af0 inv",
-            "clear pte(x), dbm",
-            "ldxr r0, x",
-            "stxr r1, x, 2",
-            "at.w r0, x",
-            "tlbi vmalle1",
-            "tlbi aside1is, asid=3",
-            "tlbi rvae1is x[0..192], level=3",
-            "tlbi rvae1is x[0..2], granule=16k",
-            "dsb ishst",
-            "dmb ishld",
-            "dmb",
-            "if r0 = 0 then load r1, x",
-            "retry load r0, x",
-            "branch r0",
-            "msr ttbr0, space 1",
-            "msr ttbr0, space 1, asid=1",
-            "msr epd0, 1",
-            "msr pan, 0",
-        ] {
-            let read = whole(line, instruction);
-            assert!(read.is_ok(), "{line}: {read:?}");
-        }
-    }
-
-    #[test]
     fn what_is_wrong_is_named_with_its_place() {
         for (from, to, says) in [
             (
                 "dsb; tlbi",
                 "dsb; tlbj",
-                "core 0: ` tlbj vae1is x` cannot be read",
+                "line 7, core 0: `tlbj vae1is x` cannot be read",
             ),
             ("PA_y ro", "PA_y rw", "`rw`"),
             ("load r1, x", "load r1 x", "expected `,`"),
@@ -469,7 +355,40 @@ mod tests {
             ),
             ("1:r0 = 1 &", "4:r0 = 1 &", "there is no core 4"),
             ("breaks_bbm", "break_bbm", "unknown field `break_bbm`"),
-            ("store pte(x)", "store pte(x)@2", "space 2 has no ASID"),
+            (
+                "store pte(x)",
+                "store pte(x)@2",
+                "core 0, `store pte(x)@2, PA_y ro`: space 2 has no ASID",
+            ),
+            (
+                "pte(x).af = 1",
+                "pte(x).af = 2",
+                "line 14, outcome: `1:r1 = flt",
+            ),
+            ("pte(x).af = 1", "pte(x).af = 2", "expected 0 or 1"),
+            ("pte(x).af", "pte(w).af", "w has no page 0"),
+            ("!(pte(x).af = 1)", "PA_w = 1", "nothing maps `PA_w`"),
+            ("addr r0", "addr r7", "nothing before it gives `r7`"),
+            ("load r1, x", "load r0, x", "`r0` is given twice"),
+            ("vae1is x", "rvae1is x[0..2]", "x has no page 1"),
+            ("vae1is x", "vae1is x[0..2]", "it names one page only"),
+            ("vae1is x", "rvae1is x", "no SCALE and NUM say 1 pages"),
+            (
+                "dsb\", \"isb",
+                "dsb isx\", \"isb",
+                "at `isx`: expected sy, st",
+            ),
+            (
+                "store flag, 1",
+                "retry dsb",
+                "only an access can be retried",
+            ),
+            ("PA_y ro", "table", "only a level 2 descriptor"),
+            (
+                "breaks_bbm",
+                "apart = [\"u\"]\nbreaks_bbm",
+                "uses the variable `u`",
+            ),
         ] {
             let text = SHOOTDOWN.replace(from, to);
             let error = parse("L24", &text).unwrap_err().to_string();

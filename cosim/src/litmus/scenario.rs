@@ -218,7 +218,8 @@ pub enum Operation {
     },
     /// Stores 8 bytes.
     Store {
-        /// To where; several descriptors for a list of pages, first to last.
+        /// To where; several descriptors for a list of pages, first to last. A leaf value leads
+        /// each to one page further than the one before, as in `init`.
         places: Vec<Place>,
         /// What.
         value: Value,
