@@ -6,6 +6,7 @@
 
 pub mod condition;
 pub mod grammar;
+pub mod import;
 pub mod instruction;
 mod names;
 pub mod parse;

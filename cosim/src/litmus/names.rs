@@ -176,7 +176,7 @@ fn space(setup: &Setup, space: usize) -> Result<(), String> {
 fn range_says(pages: u32, granule: u32) -> bool {
     (0..4).any(|scale| {
         let unit = granule << (5 * scale + 1);
-        pages % unit == 0 && (1..=32).contains(&(pages / unit))
+        pages.is_multiple_of(unit) && (1..=32).contains(&(pages / unit))
     })
 }
 
