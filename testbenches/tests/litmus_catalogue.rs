@@ -172,3 +172,16 @@ fn files_name_requirements_that_exist() {
         }
     }
 }
+
+#[test]
+fn the_example_of_the_format_is_a_scenario() {
+    let path = repository().join("docs/litmus.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let example = text
+        .split("```toml")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let scenario = cosim::litmus::parse("example", example.unwrap()).unwrap();
+    let row = &scenarios()["L24"];
+    assert_eq!(scenario.cores, row.cores);
+}

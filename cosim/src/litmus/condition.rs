@@ -1,5 +1,6 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! The grammar of outcomes: `1:r0 = 1 & 1:r1 = flt(translation, 3) & !(PA_x = 2 | pte(x).af = 0)`.
+//! The grammar of outcomes, such as
+//! `1:r0 = 1 & 1:r1 = flt(translation, 3) & !(PA_x = 2 | pte(x).af = 0)`, and of verdicts.
 
 use vmsa::FaultKind;
 use winnow::combinator::{alt, cut_err, opt, preceded, separated};
@@ -8,7 +9,7 @@ use winnow::prelude::*;
 use super::grammar::{
     Parsed, bit, descriptor, expected, field, name, number, physical, sign, slot, word,
 };
-use super::scenario::{Condition, Seen};
+use super::scenario::{Condition, Seen, Verdict};
 
 /// An outcome: alternatives of conjunctions of facts.
 pub fn condition(input: &mut &str) -> Parsed<Condition> {
@@ -110,4 +111,23 @@ fn fault(input: &mut &str) -> Parsed<Seen> {
         Some((_, kind, level, _)) => Seen::Fault(Some(kind), level),
         None => Seen::Fault(None, None),
     })
+}
+
+/// Verdicts without FEAT_ETS2 and with it: `F`, or `A/F` where they differ.
+///
+/// # Errors
+/// What is no verdict.
+pub fn verdicts(text: &str) -> Result<[Verdict; 2], String> {
+    let one = |letter: &str| match letter.trim() {
+        "A" | "allowed" => Ok(Verdict::Allowed),
+        "F" | "forbidden" => Ok(Verdict::Forbidden),
+        "R" | "required" => Ok(Verdict::Required),
+        other => Err(format!(
+            "verdict `{other}` is none of allowed, forbidden, required (or A, F, R)"
+        )),
+    };
+    match text.split_once('/') {
+        Some((without, with)) => Ok([one(without)?, one(with)?]),
+        None => one(text).map(|verdict| [verdict; 2]),
+    }
 }

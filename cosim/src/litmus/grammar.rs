@@ -116,9 +116,19 @@ pub fn bit(input: &mut &str) -> Parsed<bool> {
     Ok(bit == 1)
 }
 
+/// Pages that a variable or an area can have: 256 MB.
+pub const MOST_PAGES: u32 = 1 << 16;
+
+fn page_number(input: &mut &str) -> Parsed<u32> {
+    small
+        .verify(|page| *page < MOST_PAGES)
+        .context(expected("a number of a page, below 65536"))
+        .parse_next(input)
+}
+
 /// `[3]`, or nothing for 0.
 fn index(input: &mut &str) -> Parsed<u32> {
-    let index = opt((sign("["), cut_err(small), cut_err(sign("]")))).parse_next(input)?;
+    let index = opt((sign("["), cut_err(page_number), cut_err(sign("]")))).parse_next(input)?;
     Ok(index.map_or(0, |(_, index, _)| index))
 }
 
@@ -140,8 +150,8 @@ pub fn pages(input: &mut &str) -> Parsed<Vec<Page>> {
     let variable = variable(input)?;
     let mut range = opt((
         sign("["),
-        small,
-        opt((sign(".."), cut_err(small))),
+        cut_err(page_number),
+        opt((sign(".."), cut_err(page_number))),
         cut_err(sign("]")),
     ));
     let (first, end) = match range.parse_next(input)? {

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::grammar::MOST_PAGES;
 use super::scenario::{
     Condition, DescriptorSpec, Instruction, Invalidate, Operation, Outcome, Page, Place, Program,
     Seen, Setup, Slot, Target, Value, Variable,
@@ -31,6 +32,7 @@ impl Names<'_> {
         cores: &[Program],
         outcomes: &[Outcome],
     ) -> Result<(), Wrong> {
+        self.counts()?;
         for (slot, spec) in &setup.descriptors.clone() {
             let wrong = |message| ("init".to_owned(), message);
             self.slot(setup, slot).map_err(wrong)?;
@@ -53,6 +55,17 @@ impl Names<'_> {
                 .map_err(|message| (format!("outcome `{}`", outcome.text), message))?;
         }
         Ok(())
+    }
+
+    fn counts(&self) -> Result<(), Wrong> {
+        let wrong = |(_, pages): &(&String, &u32)| **pages == 0 || **pages > MOST_PAGES;
+        match self.pages.iter().find(wrong) {
+            Some((name, _)) => {
+                let message = format!("{name} can have 1 to {MOST_PAGES} pages");
+                Err(("pages".to_owned(), message))
+            }
+            None => Ok(()),
+        }
     }
 
     /// What is declared has to be used: anything else is a name spelt wrong.

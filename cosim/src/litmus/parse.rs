@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::condition::condition;
-use super::grammar::{descriptor, leaf_slots, physical, slots, whole};
+use super::condition::{condition, verdicts};
+use super::grammar::{MOST_PAGES, descriptor, leaf_slots, physical, slots, whole};
 use super::instruction::instruction;
 use super::names::Names;
 use super::scenario::{
-    DescriptorSpec, Instruction, Outcome, Physical, Scenario, Setup, Slot, Target, Verdict,
+    DescriptorSpec, Instruction, Outcome, Physical, Scenario, Setup, Slot, Target,
 };
 
 /// What is wrong with a scenario file.
@@ -195,7 +195,7 @@ impl Reader<'_> {
             let several = self.file.pages.contains_key(key);
             let places = match places.first() {
                 // A variable of several pages without index is all of them.
-                Some(slot) if several => (0..self.file.pages[key])
+                Some(slot) if several => (0..self.file.pages[key].min(MOST_PAGES))
                     .map(|page| {
                         let mut slot = slot.clone();
                         slot.page.page = page;
@@ -245,25 +245,10 @@ impl Reader<'_> {
     }
 }
 
-fn verdicts(text: &str) -> Result<[Verdict; 2], String> {
-    let one = |letter: &str| match letter.trim() {
-        "A" | "allowed" => Ok(Verdict::Allowed),
-        "F" | "forbidden" => Ok(Verdict::Forbidden),
-        "R" | "required" => Ok(Verdict::Required),
-        other => Err(format!(
-            "verdict `{other}` is none of allowed, forbidden, required (or A, F, R)"
-        )),
-    };
-    match text.split_once('/') {
-        Some((without, with)) => Ok([one(without)?, one(with)?]),
-        None => one(text).map(|verdict| [verdict; 2]),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::litmus::scenario::{Attribute, Condition, Operation, Seen, Value};
+    use crate::litmus::scenario::{Attribute, Condition, Operation, Seen, Value, Verdict};
     use vmsa::{DsbKind, FaultKind, TlbiOp, TlbiScope};
 
     const SHOOTDOWN: &str = r#"
