@@ -181,6 +181,12 @@ impl Invalidations {
             .max()
     }
 
+    /// Completions of the operations of other PEs that reach this one.
+    pub fn completions(&self) -> impl Iterator<Item = u64> + '_ {
+        let remote = self.reaching.iter().filter(|op| op.issued.source != self.own);
+        remote.filter_map(|op| op.completed)
+    }
+
     /// Drops operations that later ones make pointless, where the oldest access to come stands at
     /// `order` and was issued at `issued`. Returns the cycle of the last operation that removed
     /// everything, if there was one.

@@ -7,7 +7,7 @@ use super::access::{Access, Fault, Outcome, Reason};
 use super::candidate::{equals_fault, equals_translation};
 use super::context::Context;
 use super::search::Search;
-use super::walk::{ReadDescriptor, translate};
+use super::walk::{ReadDescriptor, Walk, translate};
 
 impl Search<'_> {
     /// Whether `observed` is what memory and the latest registers give now: the common case.
@@ -25,6 +25,9 @@ impl Search<'_> {
             profile: self.judge.profile(),
         };
         let first = translate(memory, &context, access);
+        if self.pending.early() && !self.unchanged(&first) {
+            return false;
+        }
         match (first.outcome, access.second_part()) {
             (Err(fault), _) => self.current_fault(&fault, observed),
             (Ok(translation), None) => {
@@ -32,6 +35,9 @@ impl Search<'_> {
             }
             (Ok(translation), Some(part)) => {
                 let second = translate(memory, &context, &part);
+                if self.pending.early() && !self.unchanged(&second) {
+                    return false;
+                }
                 match second.outcome {
                     Ok(_) => {
                         first.update.is_none()
@@ -43,6 +49,15 @@ impl Search<'_> {
                 }
             }
         }
+    }
+
+    /// Whether every descriptor of `walk` was the same when it was read at the latest, so that what
+    /// holds now held then.
+    fn unchanged(&self, walk: &Walk) -> bool {
+        let recent = walk.outcome.is_ok() || self.pending.recent <= self.used;
+        let history = self.judge.history();
+        let mut past = walk.steps().map(|step| history.past(step.address));
+        recent && past.all(|past| past.last().is_none_or(|span| span.end <= self.used))
     }
 
     fn current_fault(&self, fault: &Fault, observed: Outcome) -> bool {

@@ -24,6 +24,12 @@ impl Path {
         Self { limits, ..self }
     }
 
+    /// Whether it goes through no table.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tables.iter().all(Option::is_none)
+    }
+
     /// Whether the tables may have been read one after the other at all.
     #[must_use]
     pub fn in_order(&self) -> bool {

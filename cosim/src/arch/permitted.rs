@@ -16,6 +16,7 @@ use super::context::{Context, Profile, Registers};
 use super::current::wants_recency;
 use super::diagnose::Case;
 use super::explain::explain;
+use super::passed::{Answer, Passed};
 use super::history::History;
 use super::program::{Operation, Program};
 use super::search::Search;
@@ -69,6 +70,17 @@ struct Pe {
     unused: u64,
     /// Broadcast TLBI operations issued.
     broadcasts: u64,
+    /// Answers that came before those of older accesses to the same address.
+    passed: Vec<Passed>,
+}
+
+impl Pe {
+    /// Remembers `passed`, and forgets those that overtook nothing that is still under way.
+    fn pass(&mut self, passed: Option<Passed>) {
+        let oldest = self.program.oldest();
+        self.passed.retain(|p| p.pending.order > oldest);
+        self.passed.extend(passed);
+    }
 }
 
 impl Permitted {
@@ -101,7 +113,7 @@ impl Permitted {
             if let Some(known) = known
                 && pe.is_none_or(|pe| usize::from(pe) == number)
             {
-                known.program.became_visible(cycle, address);
+                known.program.became_visible(cycle, address, pe.is_some());
             }
         }
     }
@@ -116,6 +128,7 @@ impl Permitted {
             program: Program::new(pe, ets2),
             unused: cycle,
             broadcasts: 0,
+            passed: Vec::new(),
         })
     }
 
@@ -219,18 +232,54 @@ impl Permitted {
             program,
             pending: &pending,
             done: cycle,
+            used: pending.used(cycle),
             unbound: false,
             local: false,
             owing: false,
             held: false,
         };
-        let verdict = if search.current(memory, &access, observed) {
+        let mut verdict = if search.current(memory, &access, observed) {
             Ok(Accepted::Current)
         } else {
             self.explore(&search, memory, &access, observed)
         };
+        let place = usize::from(pe);
+        let passed = self.pes[place].as_ref().map_or(&[][..], |pe| &pe.passed);
+        let answer = Answer {
+            search: &search,
+            access: &access,
+            observed,
+        };
+        if verdict.is_ok()
+            && let Some(younger) = self.overtaken(passed, memory, &answer)
+        {
+            let mut rejection = self.rejection(&search, memory, &access, observed, false);
+            rejection.requirement = "ORD-02";
+            rejection.permitted = vec![format!(
+                "no translation made after the invalidation by which {} was gone, which a younger \
+                 access to the address showed at cycle {}",
+                younger.observed, younger.done
+            )];
+            verdict = Err(Box::new(rejection));
+        }
+        let overtakes = program.older_to(access.va, pending.order).is_some();
+        if let Some(known) = &mut self.pes[place]
+            && (overtakes || !known.passed.is_empty())
+        {
+            known.pass(overtakes.then_some(Passed {
+                pending,
+                observed,
+                done: cycle,
+            }));
+        }
         self.complete(pe, cycle, id);
         Some(verdict)
+    }
+
+    pub(super) fn forget_access(&mut self, pe: u8, id: u16) {
+        if let Some(Some(pe)) = self.pes.get_mut(usize::from(pe)) {
+            pe.program.squash(id);
+        }
     }
 
     fn explore(

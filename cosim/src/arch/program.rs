@@ -52,6 +52,9 @@ pub struct Pending {
     unseen: u8,
     /// Cycle at which the last of them was seen, although the answer is still to come.
     pub performed: Option<u64>,
+    /// Last cycle at which it may have read a descriptor, as far as its own effect and what was done
+    /// after it in program order tell (ORD-04, ORD-05, ORD-10).
+    translated: u64,
 }
 
 impl Pending {
@@ -61,6 +64,18 @@ impl Pending {
             return false;
         };
         access.kind == AccessKind::Write && !access.at
+    }
+
+    /// t_use of section 13.1, no later than `done`: its translation was bound by then.
+    #[must_use]
+    pub fn used(&self, done: u64) -> u64 {
+        self.translated.min(done)
+    }
+
+    /// Whether it read its descriptors before its answer for sure.
+    #[must_use]
+    pub fn early(&self) -> bool {
+        self.translated != u64::MAX
     }
 
     /// The access as invalidations see it, all of it done by `done`.
@@ -170,6 +185,7 @@ impl Program {
             operation,
             unseen: words_written(&operation),
             performed: None,
+            translated: u64::MAX,
         });
         if operation == Operation::Isb {
             self.last_isb = order;
@@ -183,11 +199,20 @@ impl Program {
         let done = self.pending.remove(place);
         match done.operation {
             Operation::Isb => {
+                // ORD-10: no fault of an older access is found after it.
+                self.translated_by(cycle, done.order);
                 self.performed_at(cycle, done.order);
                 self.retire(cycle, done.order);
                 self.forget_replaced(done.order);
             }
-            Operation::Dsb(_) if self.ets2 => self.performed_at(cycle, done.order),
+            Operation::Dsb(kind) => {
+                if kind.orders_stores() && kind.orders_loads() {
+                    self.translated_by(cycle, done.order);
+                }
+                if self.ets2 {
+                    self.performed_at(cycle, done.order);
+                }
+            }
             Operation::Access(_) if self.ets2 && done.operation.explicit() => {
                 self.performed_at(done.performed.unwrap_or(cycle), done.order);
             }
@@ -195,6 +220,18 @@ impl Program {
             _ => {}
         }
         Some(done)
+    }
+
+    /// What is older than `order` had read its descriptors by `cycle`.
+    fn translated_by(&mut self, cycle: u64, order: u64) {
+        for older in self.pending.iter_mut().filter(|p| p.order < order) {
+            older.translated = older.translated.min(cycle);
+        }
+    }
+
+    /// The operation with `id` will not be executed: it stood behind a branch that went another way.
+    pub fn squash(&mut self, id: u16) {
+        self.pending.retain(|pending| pending.id != id);
     }
 
     /// What stands at `order` was performed at `cycle`: faults of what follows are no older.
@@ -219,12 +256,7 @@ impl Program {
     /// Drops invalidations that bind nothing any more. Returns the cycle up to which past values of
     /// memory are of no use to this PE, if an operation that removed everything says so.
     pub fn compact(&mut self, cycle: u64) -> Option<u64> {
-        let order = self
-            .pending
-            .iter()
-            .map(|p| p.order)
-            .min()
-            .unwrap_or(self.next);
+        let order = self.oldest();
         let issued = self
             .pending
             .iter()
@@ -341,7 +373,8 @@ impl Program {
 
     /// A word at `address` that a store or compare-and-swap of this PE writes became visible at
     /// `cycle`, or failed. That, and not its answer, is the instant of its effect (section 13.3).
-    pub fn became_visible(&mut self, cycle: u64, address: u64) {
+    /// Unless `sure` the word may be of something else.
+    pub fn became_visible(&mut self, cycle: u64, address: u64, sure: bool) {
         // Only the offset in the page is known of an access before its answer.
         let near =
             |va: u64| (address ^ va) & 0xff8 == 0 || (address ^ va.wrapping_add(7)) & 0xff8 == 0;
@@ -354,9 +387,15 @@ impl Program {
         };
         let found = &mut self.pending[place];
         found.unseen -= 1;
-        if found.unseen == 0 {
-            found.performed = Some(cycle);
-            let order = found.order;
+        let (order, last) = (found.order, found.unseen == 0);
+        if sure {
+            // ORD-04; and no store is performed before the older accesses have their translations,
+            // so that none of those has used what it writes (ORD-05).
+            found.translated = found.translated.min(cycle);
+            self.translated_by(cycle.saturating_sub(1), order);
+        }
+        if last {
+            self.pending[place].performed = Some(cycle);
             if self.ets2 {
                 for later in self.pending.iter_mut().filter(|p| p.order > order) {
                     later.recent = later.recent.max(cycle);
@@ -371,6 +410,30 @@ impl Program {
     pub fn older_store_pending(&self, order: u64) -> bool {
         let waiting = |p: &Pending| p.order < order && p.stores() && p.performed.is_none();
         self.ets2 && self.pending.iter().any(waiting)
+    }
+
+    /// Place in program order of the oldest operation under way, or of the next to come.
+    #[must_use]
+    pub fn oldest(&self) -> u64 {
+        let orders = self.pending.iter().map(|pending| pending.order);
+        orders.min().unwrap_or(self.next)
+    }
+
+    /// Whether an explicit access before `order` is not done: all of them shall be before a fault
+    /// that ETS2 orders (WALK-27).
+    #[must_use]
+    pub fn older_access_pending(&self, order: u64) -> bool {
+        let waiting =
+            |p: &Pending| p.order < order && p.operation.explicit() && p.performed.is_none();
+        self.ets2 && self.pending.iter().any(waiting)
+    }
+
+    /// An access under way to `va` that is older than `order`, if there is one.
+    #[must_use]
+    pub fn older_to(&self, va: u64, order: u64) -> Option<&Pending> {
+        self.pending.iter().find(|p| {
+            p.order < order && matches!(p.operation, Operation::Access(access) if access.va == va)
+        })
     }
 
     /// Replaced contexts from which entries may still live.

@@ -60,9 +60,9 @@ fn a_visible_store_is_done_before_its_answer() {
     let mut program = Program::default();
     program.issue(1, 1, store);
     program.issue(2, 2, load());
-    program.became_visible(30, 0x9_5678);
+    program.became_visible(30, 0x9_5678, true);
     assert!(program.older_store_pending(program.pending(2).unwrap().order));
-    program.became_visible(40, 0x9_5238);
+    program.became_visible(40, 0x9_5238, true);
     assert!(!program.older_store_pending(program.pending(2).unwrap().order));
     assert_eq!(program.pending(2).unwrap().recent, 40);
 }

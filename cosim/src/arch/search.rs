@@ -30,8 +30,10 @@ pub struct Search<'a> {
     pub program: &'a Program,
     /// The access in program order.
     pub pending: &'a Pending,
-    /// Cycle of its answer.
+    /// Cycle of its answer: t_done, unless the access was performed before it.
     pub done: u64,
+    /// Last cycle at which it may have read a descriptor: t_use.
+    pub used: u64,
     /// Leave out the lower bounds of time: to tell a stale answer from a wrong one.
     pub unbound: bool,
     /// Leave out the operations of other PEs: to tell who should have removed a stale entry.
@@ -134,7 +136,8 @@ impl Search<'_> {
         visit: Visit<'_>,
     ) -> bool {
         if let Some(fault) = alignment_fault(context, access) {
-            return visit(&Candidate::Fault(fault));
+            // No entry tells alignment rules: those of a replaced context are gone.
+            return until.is_none() && visit(&Candidate::Fault(fault));
         }
         if !context.registers.sctlr.m() {
             return match untranslated(context, access) {
@@ -289,7 +292,7 @@ impl Search<'_> {
         }
         let held = held(way, level, descriptor, false, run_bits);
         let bound = self.bound(&held, u64::MAX);
-        if way.until.is_some_and(|until| bound >= until) || !self.possible(path, span, bound) {
+        if !self.possible(way, path, span, bound) {
             return false;
         }
         if self.held {

@@ -15,7 +15,8 @@ impl Search<'_> {
     /// Whether a value that is never held may have been read for this access (section 13.3); `level`
     /// is where. An operation that would remove what it is no value of also ends it (S_any).
     pub(super) fn fresh(&self, way: &Way<'_>, path: &Path, level: u8, span: Span) -> bool {
-        if way.until.is_some() {
+        // After the ISB only an entry of the replaced context leads a walk on (section 13.5).
+        if way.until.is_some() && path.is_empty() {
             return false;
         }
         let recent = if self.unbound { 0 } else { self.pending.recent };
@@ -23,27 +24,32 @@ impl Search<'_> {
             let entry = held(way, level, Descriptor(1 << Descriptor::NG), table, 0);
             self.bound(&entry, u64::MAX)
         });
-        self.possible(path, span, recent.max(any[0]).max(any[1]))
+        self.possible(way, path, span, recent.max(any[0]).max(any[1]))
     }
 
     /// Whether a walk may have read the last value at some instant from `floor` on, having read the
     /// tables of `path` in order before it.
     ///
     /// The bound of a table (S_tab) counts operations up to that instant only: one that removed the
-    /// table entry later did not remove the leaf already held (TLBI-15).
-    pub(super) fn possible(&self, path: &Path, span: Span, floor: u64) -> bool {
+    /// table entry later did not remove the leaf already held (TLBI-15). The first read of a walk of a
+    /// replaced context was made before the ISB that ended it (WALK-22); what its entries lead to may be
+    /// read later.
+    pub(super) fn possible(&self, way: &Way<'_>, path: &Path, span: Span, floor: u64) -> bool {
+        let first_by = way.until.unwrap_or(u64::MAX);
         let mut instant = floor.max(span.begin);
         loop {
             // tau never decreases along the path.
-            let mut tau = 0;
+            let (mut tau, mut first) = (0, None);
             for (held, table) in path.tables.iter().flatten() {
                 tau = tau.max(table.begin).max(self.bound(held, instant));
                 if tau >= table.end && !self.unbound {
                     return false;
                 }
+                first.get_or_insert(tau);
             }
             if tau <= instant || self.unbound {
-                return (instant < span.end || self.unbound) && instant <= self.done;
+                let in_context = first.unwrap_or(instant) < first_by;
+                return (in_context && instant < span.end || self.unbound) && instant <= self.used;
             }
             instant = tau;
         }
