@@ -4,6 +4,7 @@
 
 use vmsa::{DsbKind, Tlbi, TlbiOp, TlbiScope};
 
+use super::fingerprint::Fingerprint;
 use super::invalidation::{Held, removes};
 
 /// An operation as the PE that issued it knows it.
@@ -183,7 +184,10 @@ impl Invalidations {
 
     /// Completions of the operations of other PEs that reach this one.
     pub fn completions(&self) -> impl Iterator<Item = u64> + '_ {
-        let remote = self.reaching.iter().filter(|op| op.issued.source != self.own);
+        let remote = self
+            .reaching
+            .iter()
+            .filter(|op| op.issued.source != self.own);
         remote.filter_map(|op| op.completed)
     }
 
@@ -232,6 +236,27 @@ impl Invalidations {
             .map(|(_, op)| *op)
             .collect();
         self.reaching = kept;
+    }
+
+    /// Adds what it knows to `print`.
+    pub(super) fn mark(&self, print: &mut Fingerprint) {
+        for op in &self.reaching {
+            let Issued {
+                source,
+                order,
+                tlbi,
+                ..
+            } = op.issued;
+            let name = u64::from(tlbi.group()) << 8 | u64::from(tlbi.op.op2());
+            for value in [u64::from(source), order, name, tlbi.operand] {
+                print.value(value);
+            }
+            print.instant(op.effect);
+            print.value(op.dsb.unwrap_or(u64::MAX));
+            print.value(op.fence.unwrap_or(u64::MAX));
+            // It binds everything that is still to be done.
+            print.value(u64::from(op.completed.is_some()));
+        }
     }
 
     /// Operations remembered.

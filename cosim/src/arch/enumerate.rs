@@ -19,7 +19,7 @@ pub struct Instants {
 
 impl Permitted {
     /// Every outcome permitted to the access `id` of `pe`, an access within one page, at `instants`.
-    /// `memory` is as of t_use. With `owing`, outcomes that a hardware update of their leaf has yet to
+    /// `memory` is as of now. With `owing`, outcomes that a hardware update of their leaf has yet to
     /// follow count too. Empty if no access of that id is under way.
     #[must_use]
     pub fn candidates(

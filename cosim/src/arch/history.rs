@@ -1,7 +1,11 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! What each word of memory held, and when: the `hist(d)` of section 13.1.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
+
+use super::fingerprint::Fingerprint;
 
 /// A value and the cycles at which it was current: `begin <= t < end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +22,8 @@ pub struct Span {
 #[derive(Clone, Debug, Default)]
 pub struct History {
     // Looked up by address; `forget` visits all in any order, which changes nothing but themselves.
-    past: FxHashMap<u64, Vec<Span>>,
+    // Shared by the states of an exploration until one of them changes it.
+    past: Arc<FxHashMap<u64, Vec<Span>>>,
 }
 
 impl History {
@@ -33,7 +38,7 @@ impl History {
         if before == after {
             return;
         }
-        let past = self.past.entry(address).or_default();
+        let past = Arc::make_mut(&mut self.past).entry(address).or_default();
         let begin = past.last().map_or(0, |span| span.end);
         past.push(Span {
             value: before,
@@ -61,12 +66,25 @@ impl History {
 
     /// Drops what ended at or before `cycle`: nobody may use it any more.
     pub fn forget(&mut self, cycle: u64) {
-        self.past.retain(|_, past| {
+        Arc::make_mut(&mut self.past).retain(|_, past| {
             // The last span keeps the beginning of the current value.
             let gone = past.iter().take_while(|span| span.end <= cycle).count();
             past.drain(..gone);
             !past.is_empty()
         });
+    }
+
+    /// Adds what it knows to `print`.
+    pub(super) fn mark(&self, print: &mut Fingerprint) {
+        let mut words: Vec<_> = self.past.iter().collect();
+        words.sort_unstable_by_key(|(address, _)| **address);
+        for (address, past) in words {
+            print.value(*address);
+            for span in past {
+                print.value(span.value);
+                print.end(span.end);
+            }
+        }
     }
 
     /// Words with past values.

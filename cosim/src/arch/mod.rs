@@ -15,6 +15,7 @@ mod current;
 pub mod diagnose;
 pub mod enumerate;
 pub mod explain;
+pub mod fingerprint;
 pub mod history;
 pub mod invalidation;
 pub mod machine;

@@ -1,7 +1,8 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! ORD-02: accesses of one PE to the same address that were answered out of order. A younger one that
 //! was answered first counts as performed no earlier than the older one was translated, so that the
-//! younger does not show an entry that was gone when the older found its successor.
+//! younger does not show an entry that was gone when the older found its successor. Faults are not
+//! ordered so.
 
 use super::access::{Access, Outcome};
 use super::candidate::Candidate;
@@ -42,8 +43,12 @@ impl Permitted {
             access,
             observed,
         } = *answer;
+        let good = |observed| matches!(observed, Outcome::Translated { .. });
         let younger = |p: &&Passed| {
-            p.pending.order > search.pending.order && to(&p.pending) == Some(access.va)
+            good(observed)
+                && good(p.observed)
+                && p.pending.order > search.pending.order
+                && to(&p.pending) == Some(access.va)
         };
         passed.iter().filter(younger).find(|passed| {
             let completions = search.program.invalidations().completions();

@@ -16,8 +16,9 @@ use super::context::{Context, Profile, Registers};
 use super::current::wants_recency;
 use super::diagnose::Case;
 use super::explain::explain;
-use super::passed::{Answer, Passed};
+use super::fingerprint::Fingerprint;
 use super::history::History;
+use super::passed::{Answer, Passed};
 use super::program::{Operation, Program};
 use super::search::Search;
 use super::walk::{ReadDescriptor, translate};
@@ -274,6 +275,18 @@ impl Permitted {
         }
         self.complete(pe, cycle, id);
         Some(verdict)
+    }
+
+    /// Adds what tells this judge from another to `print`.
+    pub(super) fn mark(&self, print: &mut Fingerprint) {
+        self.history.mark(print);
+        for pe in &self.pes {
+            print.value(u64::from(pe.is_some()));
+            if let Some(pe) = pe {
+                pe.program.mark(print);
+                print.instant(pe.unused);
+            }
+        }
     }
 
     pub(super) fn forget_access(&mut self, pe: u8, id: u16) {

@@ -8,6 +8,7 @@ use vmsa::{DsbKind, SysReg, Tcr, Tlbi};
 use super::access::{Access, AccessKind};
 use super::binding::{Bound, Invalidations};
 use super::context::Registers;
+use super::fingerprint::Fingerprint;
 
 /// What a PE can issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -434,6 +435,35 @@ impl Program {
         self.pending.iter().find(|p| {
             p.order < order && matches!(p.operation, Operation::Access(access) if access.va == va)
         })
+    }
+
+    /// Adds what it knows to `print`.
+    pub(super) fn mark(&self, print: &mut Fingerprint) {
+        print.value(self.next);
+        print.value(self.last_isb);
+        print.instant(self.performed);
+        for written in &self.written {
+            print.value(written.len() as u64);
+            for written in written {
+                print.value(written.order);
+                print.value(written.value);
+            }
+        }
+        for pending in &self.pending {
+            print.value(u64::from(pending.id));
+            print.value(pending.order);
+            print.value(pending.isb);
+            print.instant(pending.recent);
+            print.instant(pending.translated);
+            print.value(u64::from(pending.performed.is_some()));
+        }
+        for retired in &self.retired {
+            for register in SysReg::ALL {
+                print.value(retired.registers.get(register));
+            }
+            print.end(retired.until);
+        }
+        self.invalidations.mark(print);
     }
 
     /// Replaced contexts from which entries may still live.
