@@ -2,6 +2,8 @@
 //! Which values of a system register may be in force: a write may act at once and must act by the
 //! next context synchronisation event (vmsa.md 13.5).
 
+use std::collections::VecDeque;
+
 use vmsa::{Granule, Sctlr, SysReg, Tcr, Ttbr, VaRange};
 
 use crate::dut::ports::Op;
@@ -20,8 +22,8 @@ fn slot(register: SysReg) -> usize {
 #[derive(Debug, Clone)]
 pub struct Registers {
     values: [Vec<u64>; COUNT],
-    /// For the ISB under way: how many of `values` were written before it.
-    before_isb: [usize; COUNT],
+    /// For each ISB under way, oldest first: how many of `values` were written before it.
+    before_isb: VecDeque<[usize; COUNT]>,
 }
 
 impl Default for Registers {
@@ -29,7 +31,7 @@ impl Default for Registers {
     fn default() -> Self {
         Self {
             values: std::array::from_fn(|_| vec![0]),
-            before_isb: [0; COUNT],
+            before_isb: VecDeque::new(),
         }
     }
 }
@@ -40,15 +42,23 @@ impl Registers {
         match &event.kind {
             EventKind::Issue { core: by, request } if *by == core => match request.op {
                 Op::Msr(register) => self.values[slot(register)].push(request.data),
-                Op::Isb => self.before_isb = std::array::from_fn(|i| self.values[i].len()),
+                Op::Isb => {
+                    let before = std::array::from_fn(|i| self.values[i].len());
+                    self.before_isb.push_back(before);
+                }
                 _ => {}
             },
             EventKind::Response {
                 core: by, request, ..
             } if *by == core && request.op == Op::Isb => {
-                for (values, before) in self.values.iter_mut().zip(&mut self.before_isb) {
-                    values.drain(..before.saturating_sub(1).min(values.len() - 1));
-                    *before = 0;
+                // ISBs complete in program order.
+                let done = self.before_isb.pop_front().unwrap_or([0; COUNT]);
+                for (register, values) in self.values.iter_mut().enumerate() {
+                    let replaced = done[register].saturating_sub(1).min(values.len() - 1);
+                    values.drain(..replaced);
+                    for later in &mut self.before_isb {
+                        later[register] -= replaced;
+                    }
                 }
             }
             _ => {}
@@ -152,6 +162,20 @@ mod tests {
         registers.event(0, &response(4, CoreRequest::isb(), |_| ()));
         // The write after the ISB is still in flight, the one before it is in force.
         assert_eq!(registers.candidates(SysReg::Sctlr), [on, 0]);
+    }
+
+    #[test]
+    fn an_isb_puts_in_force_only_what_was_written_before_it() {
+        let mut registers = Registers::default();
+        for value in [1, 2] {
+            registers.event(0, &issue(1, CoreRequest::msr(SysReg::Ttbr0, value)));
+            registers.event(0, &issue(1, CoreRequest::isb()));
+        }
+        assert_eq!(registers.candidates(SysReg::Ttbr0), [0, 1, 2]);
+        registers.event(0, &response(2, CoreRequest::isb(), |_| ()));
+        assert_eq!(registers.candidates(SysReg::Ttbr0), [1, 2]);
+        registers.event(0, &response(3, CoreRequest::isb(), |_| ()));
+        assert_eq!(registers.candidates(SysReg::Ttbr0), [2]);
     }
 
     #[test]
