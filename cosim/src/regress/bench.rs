@@ -195,7 +195,14 @@ impl Bench {
     /// # Errors
     /// A broken requirement, a timeout, or Ctrl-C.
     pub fn run_tasks(&mut self) -> Result<(), Failure> {
-        let mut budget = self.cycles_or(DEFAULT_CYCLES);
+        self.run_within(self.cycles_or(DEFAULT_CYCLES))
+    }
+
+    /// [`Bench::run_tasks`] with a budget of `budget` cycles.
+    ///
+    /// # Errors
+    /// As [`Bench::run_tasks`].
+    pub fn run_within(&mut self, mut budget: u64) -> Result<(), Failure> {
         let now = self.simulation()?.now();
         if let Some(last) = self
             .context

@@ -8,9 +8,10 @@ pub mod expect;
 pub mod failure;
 pub mod interrupt;
 pub mod report;
-mod rerun;
+pub(crate) mod rerun;
 pub mod rtl_engine;
 pub mod runner;
+pub mod spread;
 pub mod testbench;
 
 pub use bench::Bench;

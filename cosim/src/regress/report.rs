@@ -6,7 +6,6 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::failure::{Failure, FailureKind};
-use super::runner::Job;
 use crate::check::Violation;
 
 /// Events shown in the report; the file holds more.
@@ -29,25 +28,38 @@ pub struct Artefacts {
     pub trouble: Option<String>,
 }
 
-/// The report of `failure` of `job`.
+/// The run that a report is about.
+#[derive(Debug, Clone)]
+pub struct Subject<'a> {
+    /// Name of what ran.
+    pub name: &'a str,
+    /// Configuration.
+    pub config: &'a str,
+    /// Seed.
+    pub seed: u64,
+    /// The one command that does it again.
+    pub command: String,
+}
+
+/// The report of `failure` of `subject`.
 #[must_use]
-pub fn report(job: &Job<'_>, failure: &Failure, artefacts: Option<&Artefacts>) -> String {
+pub fn report(subject: &Subject<'_>, failure: &Failure, artefacts: Option<&Artefacts>) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = write_report(&mut out, job, failure, artefacts);
+    let _ = write_report(&mut out, subject, failure, artefacts);
     out
 }
 
 fn write_report(
     out: &mut String,
-    job: &Job<'_>,
+    subject: &Subject<'_>,
     failure: &Failure,
     artefacts: Option<&Artefacts>,
 ) -> std::fmt::Result {
     writeln!(
         out,
         "FAIL {}   config {}   seed {}",
-        job.testbench.name, job.config, job.seed
+        subject.name, subject.config, subject.seed
     )?;
     match failure.violations.first() {
         Some(violation) => write_violation(out, violation)?,
@@ -79,7 +91,7 @@ fn write_report(
             writeln!(out, "  {event}")?;
         }
     }
-    writeln!(out, "\n  reproduce     {}", job.command())?;
+    writeln!(out, "\n  reproduce     {}", subject.command)?;
     if let Some(artefacts) = artefacts {
         write_artefacts(out, artefacts)?;
     }
@@ -141,7 +153,7 @@ fn write_artefacts(out: &mut String, artefacts: &Artefacts) -> std::fmt::Result 
 mod tests {
     use super::*;
     use crate::dut::ports::Straps;
-    use crate::regress::{Bench, Testbench};
+    use crate::regress::{Bench, Job, Testbench};
 
     fn body(_: &mut Bench) -> Result<(), Failure> {
         Ok(())
@@ -213,7 +225,7 @@ FAIL dirty-state   config tiny   seed 7
   transactions  out/dirty-state-tiny-7/transactions.vcd
   event log     out/dirty-state-tiny-7/events.log
 ";
-        assert_eq!(report(&job, &failure, Some(&artefacts)), expected);
+        assert_eq!(report(&job.subject(), &failure, Some(&artefacts)), expected);
     }
 
     #[test]
@@ -235,6 +247,6 @@ FAIL dirty-state   config 1x1   seed 1
 
   reproduce     mmu-cosim run dirty-state --config 1x1 --seed 1
 ";
-        assert_eq!(report(&job, &failure, None), expected);
+        assert_eq!(report(&job.subject(), &failure, None), expected);
     }
 }

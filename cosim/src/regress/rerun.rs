@@ -6,19 +6,18 @@ use std::path::Path;
 
 use super::context::Recording;
 use super::failure::{Failure, FailureKind};
-use super::report::Artefacts;
-use super::runner::{Job, Options, attempt};
+use super::report::{Artefacts, Subject};
 use crate::dut::TraceFormat;
 use crate::sim::TraceRequest;
 use crate::wave::{AFTER_FAILURE, BEFORE_FAILURE};
 
-/// Runs `job` again with the window around `failure` recorded under `out`, and says where the files
-/// lie. `None` for failures without an instant in simulated time.
-pub(super) fn record(
-    job: &Job<'_>,
+/// Does the run of `subject` `again` with the window around `failure` recorded under `out`, and says
+/// where the files lie. `None` for failures without an instant in simulated time.
+pub(crate) fn record(
+    subject: &Subject<'_>,
     failure: &Failure,
     out: &Path,
-    options: &Options,
+    again: impl FnOnce(Recording) -> Option<Failure>,
 ) -> Option<Artefacts> {
     if matches!(failure.kind, FailureKind::Setup | FailureKind::Panic) {
         return None;
@@ -27,9 +26,9 @@ pub(super) fn record(
     let window = cycle.saturating_sub(BEFORE_FAILURE)..=cycle.saturating_add(AFTER_FAILURE);
     let name = format!(
         "{}-{}-{}",
-        job.testbench.name.replace('/', "-"),
-        job.config,
-        job.seed
+        subject.name.replace('/', "-"),
+        subject.config,
+        subject.seed
     );
     let folder = out.join(name);
     let (waveform, transactions, events) = (
@@ -60,8 +59,7 @@ pub(super) fn record(
         log: Some(events.clone()),
         stop_after: Some(*artefacts.window.end()),
     };
-    let again = attempt(job, recording, &options.interrupt).failure;
-    artefacts.trouble = match again {
+    artefacts.trouble = match again(recording) {
         Some(again) if again.what == failure.what && again.cycle == failure.cycle => None,
         Some(again) => Some(format!("the second run failed otherwise: {again}")),
         None => Some("the second run passed: the testbench depends on more than its seed".into()),

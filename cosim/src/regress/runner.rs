@@ -5,9 +5,6 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::time::Duration;
 
 use cosim_bridge::PlantInfo;
 
@@ -15,8 +12,9 @@ use super::bench::Bench;
 use super::context::{Recording, RunContext};
 use super::failure::{Failure, FailureKind};
 use super::interrupt::Interrupt;
-use super::report::{Artefacts, report};
+use super::report::{Artefacts, Subject, report};
 use super::rerun;
+use super::spread::{Told, spread};
 use super::testbench::Testbench;
 use crate::dut::Counts;
 use crate::dut::ports::Straps;
@@ -41,6 +39,17 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// What reports say of the run.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        Subject {
+            name: self.testbench.name,
+            config: &self.config,
+            seed: self.seed,
+            command: self.command(),
+        }
+    }
+
     /// The one command that does this run again.
     #[must_use]
     pub fn command(&self) -> String {
@@ -150,40 +159,14 @@ pub trait Progress {
 
 /// Runs `jobs` and returns their results in the same order.
 pub fn run(jobs: &[Job<'_>], options: &Options, progress: &mut dyn Progress) -> Vec<JobResult> {
-    let next = AtomicUsize::new(0);
-    let (sender, receiver) = mpsc::channel();
-    let workers = options.workers.clamp(1, jobs.len().max(1));
-    let mut done: BTreeMap<usize, JobResult> = BTreeMap::new();
     let mut results = Vec::with_capacity(jobs.len());
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            let (sender, next) = (sender.clone(), &next);
-            scope.spawn(move || {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(job) = jobs.get(index) else { return };
-                    if sender.send((index, run_job(job, options))).is_err() {
-                        return;
-                    }
-                }
-            });
+    let work = |job: &Job<'_>| run_job(job, options);
+    spread(jobs, options.workers, work, |told| match told {
+        Told::Result(index, result) => {
+            progress.result(index, &jobs[index], &result);
+            results.push(result);
         }
-        drop(sender);
-        let mut ended = 0;
-        loop {
-            match receiver.recv_timeout(Duration::from_secs(1)) {
-                Ok((index, result)) => {
-                    ended += 1;
-                    done.insert(index, result);
-                    while let Some(result) = done.remove(&results.len()) {
-                        progress.result(results.len(), &jobs[results.len()], &result);
-                        results.push(result);
-                    }
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) => progress.alive(ended),
-                Err(mpsc::RecvTimeoutError::Disconnected) => return,
-            }
-        }
+        Told::Alive(done) => progress.alive(done),
     });
     results
 }
@@ -203,11 +186,13 @@ fn run_job(job: &Job<'_>, options: &Options) -> JobResult {
             ..result
         };
     }
+    let subject = job.subject();
+    let again = |recording| attempt(job, recording, &options.interrupt).failure;
     let artefacts = options
         .out
         .as_ref()
-        .and_then(|out| rerun::record(job, failure, out, options));
-    result.report = Some(report(job, failure, artefacts.as_ref()));
+        .and_then(|out| rerun::record(&subject, failure, out, again));
+    result.report = Some(report(&subject, failure, artefacts.as_ref()));
     result.artefacts = artefacts;
     result
 }
