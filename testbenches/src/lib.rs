@@ -7,6 +7,7 @@
 
 pub mod counters;
 pub mod invalidation;
+pub mod litmus;
 pub mod random;
 pub mod stage1;
 pub mod walker;

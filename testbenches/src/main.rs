@@ -4,5 +4,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cosim::cli::main(testbenches::REGISTRY)
+    cosim::cli::main(testbenches::REGISTRY, testbenches::litmus::CATALOGUE)
 }

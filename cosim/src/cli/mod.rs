@@ -4,6 +4,8 @@
 //! Exit status: 0 pass, 1 fail, 2 usage or input error.
 
 mod list;
+mod litmus;
+mod litmus_table;
 mod replay;
 mod run;
 mod stats;
@@ -17,6 +19,8 @@ use clap::{Parser, Subcommand};
 use serde_json::json;
 
 use crate::regress::Testbench;
+
+pub use litmus::Catalogue;
 
 /// Wrong use or unreadable input: one message that says what, where, and how to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +62,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Draw one table walk step by step
     Walk(walk::Arguments),
+    /// Run litmus scenarios and count their outcomes
+    Litmus(litmus::Arguments),
 }
 
 impl Command {
@@ -67,27 +73,33 @@ impl Command {
             Self::Run(arguments) => arguments.json,
             Self::Replay(arguments) => arguments.json,
             Self::Walk(arguments) => arguments.json,
+            Self::Litmus(arguments) => arguments.json,
         }
     }
 
-    fn execute(&self, registry: &[Testbench]) -> CommandResult {
+    fn execute(&self, registry: &[Testbench], catalogue: Catalogue<'_>) -> CommandResult {
         match self {
             Self::List(arguments) => list::execute(arguments, registry),
             Self::Run(arguments) => run::execute(arguments, registry),
             Self::Replay(arguments) => replay::execute(arguments),
             Self::Walk(arguments) => walk::execute(arguments),
+            Self::Litmus(arguments) => litmus::execute(arguments, catalogue),
         }
     }
 }
 
-/// Runs the command line of this process on the registered testbenches.
+/// Runs the command line of this process on the registered testbenches and litmus scenarios.
 #[must_use]
-pub fn main(registry: &[Testbench]) -> ExitCode {
-    run_command_line(std::env::args_os(), registry)
+pub fn main(registry: &[Testbench], catalogue: Catalogue<'_>) -> ExitCode {
+    run_command_line(std::env::args_os(), registry, catalogue)
 }
 
 /// Runs `arguments`, the name of the program first.
-pub fn run_command_line<I, T>(arguments: I, registry: &[Testbench]) -> ExitCode
+pub fn run_command_line<I, T>(
+    arguments: I,
+    registry: &[Testbench],
+    catalogue: Catalogue<'_>,
+) -> ExitCode
 where
     I: IntoIterator<Item = T>,
     T: Into<std::ffi::OsString> + Clone,
@@ -100,7 +112,7 @@ where
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match cli.command.execute(registry) {
+    match cli.command.execute(registry, catalogue) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {

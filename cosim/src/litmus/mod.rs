@@ -10,6 +10,7 @@ pub mod import;
 pub mod instruction;
 mod names;
 pub mod parse;
+pub mod run;
 pub mod scenario;
 
 pub use parse::{ParseError, parse};

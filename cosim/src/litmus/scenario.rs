@@ -380,3 +380,24 @@ pub enum Seen {
     /// A fault; of that kind and at that level if they are told.
     Fault(Option<FaultKind>, Option<u8>),
 }
+
+impl std::fmt::Display for Page {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.variable)?;
+        match self.page {
+            0 => Ok(()),
+            page => write!(f, "[{page}]"),
+        }
+    }
+}
+
+impl std::fmt::Display for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = if self.table { "tab" } else { "pte" };
+        write!(f, "{kind}({})", self.page)?;
+        match self.space {
+            0 => Ok(()),
+            space => write!(f, "@{space}"),
+        }
+    }
+}
