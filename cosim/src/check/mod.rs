@@ -4,6 +4,7 @@
 pub mod counters;
 pub mod data;
 pub mod dvm;
+pub mod expectation;
 #[cfg(test)]
 pub(crate) mod feed;
 pub mod haf;
@@ -19,6 +20,7 @@ pub mod walks;
 pub use counters::CounterMonitor;
 pub use data::DataMonitor;
 pub use dvm::DvmMonitor;
+pub use expectation::Expectation;
 pub use haf::HafMonitor;
 pub use response::ResponseMonitor;
 pub use scoreboard::Scoreboard;

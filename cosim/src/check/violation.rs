@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::Expectation;
+
 /// One broken requirement at one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -16,6 +18,8 @@ pub struct Violation {
     pub core: Option<u8>,
     /// Virtual address of the access concerned, tag byte included.
     pub va: Option<u64>,
+    /// Physical address of the descriptor concerned, where the rule is about one.
+    pub descriptor: Option<u64>,
     /// Every outcome that was permitted, one a line.
     pub permitted: Vec<String>,
     /// The outcome that came.
@@ -39,6 +43,7 @@ impl Violation {
             checker,
             core: None,
             va: None,
+            descriptor: None,
             permitted: Vec::new(),
             came: came.into(),
             walk: Vec::new(),
@@ -56,6 +61,13 @@ impl Violation {
     #[must_use]
     pub fn at_va(mut self, va: u64) -> Self {
         self.va = Some(va);
+        self
+    }
+
+    /// Names the physical address of the descriptor concerned.
+    #[must_use]
+    pub fn of_descriptor(mut self, address: u64) -> Self {
+        self.descriptor = Some(address);
         self
     }
 
@@ -101,11 +113,13 @@ impl fmt::Display for Violation {
 }
 
 /// Violations in the order seen. The first ones are kept in full, the rest are counted: a broken
-/// design can break a rule every cycle, and only the first report is ever read.
+/// design can break a rule every cycle, and only the first report is ever read. Those that a test
+/// declared are counted by themselves and are no violations of the run.
 #[derive(Debug, Clone, Default)]
 pub struct Violations {
     kept: Vec<Violation>,
     total: u64,
+    expected: Vec<Expectation>,
 }
 
 impl Violations {
@@ -118,8 +132,29 @@ impl Violations {
         Self::default()
     }
 
-    /// Records one violation.
+    /// From now on, takes what `expectation` declares as expected.
+    pub fn expect(&mut self, expectation: Expectation) {
+        self.expected.push(expectation);
+    }
+
+    /// What was declared, with how often it came.
+    #[must_use]
+    pub fn expected(&self) -> &[Expectation] {
+        &self.expected
+    }
+
+    /// The first declared violation that did not come as often as declared.
+    #[must_use]
+    pub fn unmet(&self) -> Option<&Expectation> {
+        self.expected.iter().find(|expectation| !expectation.met())
+    }
+
+    /// Records one violation, unless it was declared.
     pub fn push(&mut self, violation: Violation) {
+        let mut expected = self.expected.iter_mut();
+        if expected.any(|expectation| expectation.takes(&violation)) {
+            return;
+        }
         self.total += 1;
         if self.kept.len() < Self::KEPT {
             self.kept.push(violation);

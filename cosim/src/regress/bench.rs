@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use rand_pcg::Pcg64Mcg;
 
 use super::context::RunContext;
-use super::failure::{Failure, FailureKind};
+use super::failure::Failure;
 use super::testbench::{PLANTED, find_plant};
-use crate::check;
+use crate::check::{self, Expectation};
 use crate::dut::Counts;
 use crate::sim::{CoreHandle, RunEnd, Seed, SimConfig, SimHandle, Simulation};
 use crate::wave::TransactionWriter;
@@ -42,12 +42,12 @@ pub const DEFAULT_CYCLES: u64 = 20_000_000;
 pub struct Bench {
     context: RunContext,
     setup: SimConfig,
-    simulation: Option<Simulation>,
-    opened: usize,
-    cycles: u64,
-    figures: BTreeMap<&'static str, u64>,
-    counts: Vec<Counts>,
-    expected: Option<String>,
+    pub(super) simulation: Option<Simulation>,
+    pub(super) opened: usize,
+    pub(super) cycles: u64,
+    pub(super) figures: BTreeMap<String, u64>,
+    pub(super) counts: Vec<Counts>,
+    pub(super) expected: Option<String>,
 }
 
 impl Bench {
@@ -99,23 +99,6 @@ impl Bench {
     /// What the next simulation is made with: straps, memory timing, planted fault.
     pub fn setup(&mut self) -> &mut SimConfig {
         &mut self.setup
-    }
-
-    /// Ends the current simulation, if there is one, and judges it; the next use opens a fresh one.
-    ///
-    /// # Errors
-    /// The violations of the simulation that ends.
-    pub fn restart(&mut self) -> Result<(), Failure> {
-        let Some(mut simulation) = self.simulation.take() else {
-            return Ok(());
-        };
-        let ended = simulation
-            .finish()
-            .map(|_| ())
-            .map_err(|error| self.setup_failure(error));
-        self.add_up(&simulation);
-        ended?;
-        self.judge(&simulation)
     }
 
     /// The simulation, opened with [`Bench::setup`] at first use.
@@ -236,18 +219,23 @@ impl Bench {
     }
 
     /// Adds `count` to the figure `name` of the result.
-    pub fn count(&mut self, name: &'static str, count: u64) {
-        *self.figures.entry(name).or_default() += count;
+    pub fn count(&mut self, name: &str, count: u64) {
+        *self.figures.entry(name.to_owned()).or_default() += count;
     }
 
-    /// From now on the run passes only if a checker reports `requirement` broken: for tests that
-    /// plant a fault, to show that the checker fires.
-    pub fn expect_violation(&mut self, requirement: &str) {
-        self.expected = Some(requirement.to_owned());
+    /// Declares that this simulation breaks a rule on purpose: violations that fit `expectation` do
+    /// not fail the run and are counted among the figures; if they do not come as often as declared,
+    /// the run fails.
+    ///
+    /// # Errors
+    /// As [`Bench::simulation`].
+    pub fn expect_violation(&mut self, expectation: Expectation) -> Result<(), Failure> {
+        self.handle()?.expect_violation(expectation);
+        Ok(())
     }
 
     /// Plants the RTL fault called `id` in the next simulation, on configuration `planted`, and
-    /// expects a checker to report the requirement that it breaks.
+    /// expects a checker to report the requirement that it breaks, which ends the run.
     ///
     /// # Errors
     /// When there is no such fault.
@@ -255,48 +243,8 @@ impl Bench {
         let plant = find_plant(id).map_err(Failure::setup)?;
         self.setup.config = PLANTED.to_owned();
         self.setup.plant = Some(plant.number);
-        self.expect_violation(plant.fires);
+        self.expected = Some(plant.fires.to_owned());
         Ok(())
-    }
-
-    /// Ends the last simulation and turns what the body returned into the verdict.
-    ///
-    /// # Errors
-    /// The failure of the run, as far as it was not the one expected.
-    pub fn conclude(&mut self, body: Result<(), Failure>) -> Result<(), Failure> {
-        let outcome = match body {
-            Ok(()) => self.restart(),
-            Err(failure) => {
-                // The verdict stands; only files and figures are completed.
-                if let Some(mut simulation) = self.simulation.take() {
-                    if simulation.finish().is_err() {
-                        self.count("files not written", 1);
-                    }
-                    self.add_up(&simulation);
-                }
-                Err(failure)
-            }
-        };
-        let Some(expected) = &self.expected else {
-            return outcome;
-        };
-        match outcome {
-            Err(failure)
-                if failure.kind == FailureKind::Violations
-                    && failure
-                        .violations
-                        .iter()
-                        .any(|violation| violation.breaks(expected)) =>
-            {
-                Ok(())
-            }
-            Err(failure) => Err(failure),
-            Ok(()) => {
-                let what =
-                    format!("the planted fault passed unseen: no checker reported {expected}");
-                Err(Failure::expectation(what))
-            }
-        }
     }
 
     /// Cycles of all simulations of the run that have ended.
@@ -307,7 +255,7 @@ impl Bench {
 
     /// The figures counted.
     #[must_use]
-    pub fn figures(&self) -> &BTreeMap<&'static str, u64> {
+    pub fn figures(&self) -> &BTreeMap<String, u64> {
         &self.figures
     }
 
@@ -315,17 +263,6 @@ impl Bench {
     #[must_use]
     pub fn counts(&self) -> &[Counts] {
         &self.counts
-    }
-
-    fn add_up(&mut self, simulation: &Simulation) {
-        self.cycles += simulation.now();
-        let counts = simulation.final_counts();
-        if self.counts.len() < counts.len() {
-            self.counts.resize(counts.len(), Counts::default());
-        }
-        for (sum, counts) in self.counts.iter_mut().zip(counts) {
-            sum.add(counts);
-        }
     }
 
     fn open(&mut self) -> Result<Simulation, Failure> {
@@ -366,38 +303,9 @@ impl Bench {
         self.context.recording.simulation + 1 == self.opened
     }
 
-    fn judge(&self, simulation: &Simulation) -> Result<(), Failure> {
-        let violations = simulation.violations();
-        if violations.is_empty() {
-            return Ok(());
-        }
-        let kept = violations.iter().cloned().collect();
-        let mut failure = self.located(Failure::violations(kept, violations.total()));
-        failure.recent = recent(simulation);
-        Err(failure)
-    }
-
-    /// Says which simulation of the run `failure` is about, and what happened last in it.
-    fn located(&self, mut failure: Failure) -> Failure {
-        failure.simulation = self.opened.saturating_sub(1);
-        if let (true, Some(simulation)) = (failure.recent.is_empty(), &self.simulation) {
-            failure.recent = recent(simulation);
-        }
-        failure
-    }
-
-    fn setup_failure(&self, error: impl ToString) -> Failure {
+    pub(super) fn setup_failure(&self, error: impl ToString) -> Failure {
         self.located(Failure::setup(error.to_string()))
     }
-}
-
-/// The last events of `simulation`, one a line.
-fn recent(simulation: &Simulation) -> Vec<String> {
-    simulation
-        .flight_recorder()
-        .events()
-        .map(ToString::to_string)
-        .collect()
 }
 
 fn create(path: &PathBuf) -> Result<File, Failure> {

@@ -13,6 +13,7 @@ pub mod rtl_engine;
 pub mod runner;
 pub mod spread;
 pub mod testbench;
+mod verdict;
 
 pub use bench::Bench;
 pub use expect::Expect;

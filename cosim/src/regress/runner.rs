@@ -99,7 +99,7 @@ pub struct JobResult {
     /// Event counters of each core.
     pub counts: Vec<Counts>,
     /// Figures that the testbench counted.
-    pub figures: BTreeMap<&'static str, u64>,
+    pub figures: BTreeMap<String, u64>,
     /// Why it is red.
     pub failure: Option<Failure>,
     /// The report of a red run.

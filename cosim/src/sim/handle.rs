@@ -13,6 +13,7 @@ use super::executor::NewTask;
 use super::memory::{ErrorOn, Memory};
 use super::seed::Seed;
 use super::time::{Clock, HasClock, Until};
+use crate::check::Expectation;
 use crate::dut::ports::{COUNTERS, CommitKind, Counter, Info};
 use crate::dut::{Counts, Dut};
 
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) pending: RefCell<Vec<Event>>,
     /// Tasks that tasks spawned, until the executor adopts them.
     pub(crate) spawned: RefCell<Vec<NewTask>>,
+    /// Violations that tasks declared, until the loop hands them to the listeners.
+    pub(crate) declared: RefCell<Vec<Expectation>>,
     /// Whether somebody listens to events, so that a back-door write must tell of itself.
     pub(crate) observed: Cell<bool>,
     seed: Seed,
@@ -43,6 +46,7 @@ impl Shared {
             memory: RefCell::default(),
             pending: RefCell::default(),
             spawned: RefCell::default(),
+            declared: RefCell::default(),
             observed: Cell::new(false),
             seed,
         }
@@ -196,6 +200,12 @@ impl SimHandle {
                 },
             });
         }
+    }
+
+    /// From this cycle on, violations that fit `expectation` fail no run; if they do not come as often
+    /// as declared, the run fails.
+    pub fn expect_violation(&self, expectation: Expectation) {
+        self.shared.declared.borrow_mut().push(expectation);
     }
 
     /// Makes the 8-byte word that holds `address` answer DRAM requests with an error, `times` times

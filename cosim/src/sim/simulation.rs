@@ -179,6 +179,9 @@ impl Simulation {
         };
         adopt(&mut self.executor);
         self.executor.run_ready(adopt);
+        for expectation in shared.declared.borrow_mut().drain(..) {
+            self.sinks.violations.expect(expectation);
+        }
         if !shared.pending.borrow().is_empty() {
             let memory = shared.memory.borrow();
             for event in shared.pending.borrow_mut().drain(..) {
