@@ -1,6 +1,7 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! Judging: monitors and the scoreboard, which turn the event stream into violations.
 
+pub mod bbm;
 pub mod counters;
 pub mod data;
 pub mod dvm;
@@ -15,8 +16,10 @@ pub mod scoreboard;
 pub mod tlb;
 pub mod violation;
 pub mod walk;
+pub mod walk_context;
 pub mod walks;
 
+pub use bbm::BbmMonitor;
 pub use counters::CounterMonitor;
 pub use data::DataMonitor;
 pub use dvm::DvmMonitor;
@@ -28,21 +31,36 @@ pub use tlb::TlbMonitor;
 pub use violation::{Violation, Violations};
 pub use walk::WalkMonitor;
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use crate::arch::Profile;
 use crate::dut::ports::Straps;
 use crate::sim::Simulation;
 
+/// The checkers that a testbench can ask for figures, or tell more than the architecture knows.
+#[derive(Debug, Clone)]
+pub struct Checkers {
+    /// Break-before-make.
+    pub bbm: Rc<RefCell<BbmMonitor>>,
+}
+
 /// Adds every checker to `simulation`, whose hardware is strapped so.
-pub fn attach(simulation: &mut Simulation, straps: Straps) {
-    let (cores, nodes) = (simulation.info().cores, simulation.info().nodes);
+pub fn attach(simulation: &mut Simulation, straps: Straps) -> Checkers {
+    let info = *simulation.info();
+    let checkers = Checkers {
+        bbm: Rc::new(RefCell::new(BbmMonitor::new(&straps))),
+    };
     simulation.add_monitor(ResponseMonitor::new());
     simulation.add_monitor(DataMonitor::new());
     simulation.add_monitor(WalkMonitor::new());
     simulation.add_monitor(HafMonitor::new());
     simulation.add_monitor(TlbMonitor::new(straps));
-    simulation.add_monitor(DvmMonitor::new(cores));
-    simulation.add_monitor(CounterMonitor::new(straps, cores, nodes));
+    simulation.add_monitor(DvmMonitor::new(info.cores));
+    simulation.add_monitor(Rc::clone(&checkers.bbm));
+    simulation.add_monitor(CounterMonitor::new(straps, info.cores, info.nodes));
     simulation.add_monitor(Scoreboard::new(profile(&straps)));
+    checkers
 }
 
 /// The choices of the specification that hardware strapped so has made.

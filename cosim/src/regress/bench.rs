@@ -13,7 +13,7 @@ use rand_pcg::Pcg64Mcg;
 use super::context::RunContext;
 use super::failure::Failure;
 use super::testbench::{PLANTED, find_plant};
-use crate::check::{self, Expectation};
+use crate::check::{self, Checkers, Expectation};
 use crate::dut::Counts;
 use crate::sim::{CoreHandle, RunEnd, Seed, SimConfig, SimHandle, Simulation};
 use crate::wave::TransactionWriter;
@@ -48,6 +48,7 @@ pub struct Bench {
     pub(super) figures: BTreeMap<String, u64>,
     pub(super) counts: Vec<Counts>,
     pub(super) expected: Option<String>,
+    checkers: Option<Checkers>,
 }
 
 impl Bench {
@@ -69,6 +70,7 @@ impl Bench {
             figures: BTreeMap::new(),
             counts: Vec::new(),
             expected: None,
+            checkers: None,
         }
     }
 
@@ -234,6 +236,16 @@ impl Bench {
         Ok(())
     }
 
+    /// The checkers of this simulation that give figures or take rules of the test.
+    ///
+    /// # Errors
+    /// As [`Bench::simulation`], or when the simulation was opened without checks.
+    pub fn checkers(&mut self) -> Result<Checkers, Failure> {
+        self.simulation()?;
+        let missing = || Failure::setup("the simulation runs without checks");
+        self.checkers.clone().ok_or_else(missing)
+    }
+
     /// Plants the RTL fault called `id` in the next simulation, on configuration `planted`, and
     /// expects a checker to report the requirement that it breaks, which ends the run.
     ///
@@ -276,7 +288,7 @@ impl Bench {
         let mut simulation =
             Simulation::new(config).map_err(|error| Failure::setup(error.to_string()))?;
         if checks {
-            check::attach(&mut simulation, straps);
+            self.checkers = Some(check::attach(&mut simulation, straps));
         }
         simulation.set_interrupt(self.context.interrupt.flag());
         if recorded {

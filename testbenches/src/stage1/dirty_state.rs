@@ -2,6 +2,7 @@
 //! Section 6, the dirty state: only a write in earnest sets it, once, and no write goes past it
 //! (HAF-06, HAF-08, HAF-12 to HAF-14, HAF-16, HAF-18).
 
+use cosim::check::Expectation;
 use cosim::dut::ports::{CoreRequest, HitPlace};
 use cosim::regress::{Bench, Expect, Failure, Testbench};
 use vmsa::{El, Fsc, Granule, VaRange};
@@ -155,6 +156,8 @@ fn order(bench: &mut Bench) -> Result<(), Failure> {
     tree.map(WINDOW, 3, user_rw(Granule::K4, 3, slot));
     tree.load(bench)?;
     let handle = bench.handle()?;
+    // The page moves in place: the order of the writes is what counts here.
+    bench.expect_violation(Expectation::of("BBM-03").descriptor(slot))?;
     bench.run(async move |core| {
         let mut regime = Regime::default().with(&tree, 1);
         regime.tcr = regime.tcr.with_ha(true).with_hd(true);

@@ -1,0 +1,170 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! Changes that concern more than one descriptor: blocks, tables and contiguous runs.
+
+use super::*;
+
+#[test]
+fn at_bbm_level_2_the_size_of_a_mapping_changes_in_place() {
+    // 12.3: the output addresses stay.
+    for (bbml, nt, fires) in [
+        (0, true, true),
+        (1, false, true),
+        (1, true, false),
+        (2, false, false),
+    ] {
+        let mut scene = Scene::new(bbml);
+        scene.tlbi(Tlbi::vmalle1(IS));
+        scene.dsb(DsbKind::ISH);
+        let base = Descriptor::leaf(Granule::K4, 2, 0x9000_0000)
+            .with_af(true)
+            .with_ng(true)
+            .with_sh(3)
+            .with_nt(nt);
+        scene.memory.write_u64(UPPER, base.with_nt(false).0);
+        scene.read(0, 2, UPPER, VA);
+        scene.memory.write_u64(UPPER, base.0);
+        // The table maps page 3 where the block does.
+        scene.memory.write_u64(SLOT, page().0 + 3 * 0x1000);
+        scene.store(UPPER, Descriptor::table(TABLE));
+        assert_eq!(
+            !scene.out.is_empty(),
+            fires,
+            "BBML {bbml} nT {nt}: {}",
+            scene.came()
+        );
+    }
+}
+
+#[test]
+fn a_table_put_in_place_of_a_block_has_to_map_the_same() {
+    let mut scene = Scene::new(2);
+    let block = Descriptor::leaf(Granule::K4, 2, 0x9000_0000)
+        .with_af(true)
+        .with_ng(true)
+        .with_sh(3);
+    scene.memory.write_u64(UPPER, block.0);
+    scene.read(0, 2, UPPER, VA);
+    scene.store(UPPER, Descriptor::table(TABLE));
+    assert_fires(&scene.out, "BBM-03");
+}
+
+#[test]
+fn a_table_entry_needs_an_invalidation_of_tables() {
+    // BBM-10.
+    const OTHER: u64 = 0x8000_2000;
+    let scene = |operation: Tlbi| {
+        let mut scene = Scene::new(0);
+        scene.memory.write_u64(UPPER, Descriptor::table(TABLE).0);
+        scene.memory.write_u64(OTHER + 3 * 8, moved().0);
+        scene.read(0, 2, UPPER, VA);
+        scene.store(UPPER, Descriptor(0));
+        scene.dsb(DsbKind::ISHST);
+        scene.tlbi(operation);
+        scene.dsb(DsbKind::ISH);
+        scene.store(UPPER, Descriptor::table(OTHER));
+        scene
+    };
+    assert_quiet(&scene(Tlbi::vae1(IS, VA, 1, None)).out);
+    let leaf_only = scene(by_va());
+    assert_fires(&leaf_only.out, "BBM-10");
+    assert!(
+        leaf_only.came().contains("leaves tables in place"),
+        "{}",
+        leaf_only.came()
+    );
+}
+
+#[test]
+fn a_leaf_held_below_forbids_another_table_that_maps_otherwise() {
+    const OTHER: u64 = 0x8000_2000;
+    let mut scene = Scene::new(0);
+    scene.memory.write_u64(UPPER, Descriptor::table(TABLE).0);
+    scene.memory.write_u64(OTHER + 3 * 8, moved().0);
+    scene.read(0, 2, UPPER, VA);
+    scene.store(UPPER, Descriptor(0));
+    scene.dsb(DsbKind::ISHST);
+    // A neighbour takes the table away, not the leaf; the old table was cleared behind it.
+    scene.tlbi(Tlbi::vae1(IS, VA + 0x1000, 1, None));
+    scene.dsb(DsbKind::ISH);
+    scene.memory.write_u64(SLOT, 0);
+    scene.store(UPPER, Descriptor::table(0x8000_3000));
+    assert_quiet(&scene.out);
+    scene.read(0, 2, UPPER, VA);
+    scene.store(UPPER, Descriptor::table(OTHER));
+    assert_fires(&scene.out, "BBM-03");
+    assert!(
+        scene.came().contains("[0x000080001018]"),
+        "{}",
+        scene.came()
+    );
+}
+
+#[test]
+fn a_run_is_broken_as_a_whole() {
+    let run = |index: u64| Descriptor(page().0 + index * 0x1000).with_contiguous(true);
+    let scene = |members: u64, bbml: u8| {
+        let mut scene = Scene::new(bbml);
+        for index in 0..16 {
+            scene
+                .memory
+                .write_u64(TABLE + 0x400 + 8 * index, run(index).0);
+        }
+        let va = VA - 0x3000 + 0x80 * 0x1000;
+        scene.read(0, 3, TABLE + 0x408, va + 0x1000);
+        for index in 0..members {
+            scene.store(TABLE + 0x400 + 8 * index, Descriptor(0));
+        }
+        scene.dsb(DsbKind::ISHST);
+        for index in 0..members {
+            scene.tlbi(Tlbi::vale1(IS, va + index * 0x1000, 1, None));
+        }
+        scene.dsb(DsbKind::ISH);
+        for index in 0..members {
+            scene.store(TABLE + 0x400 + 8 * index, run(index).with_contiguous(false));
+        }
+        scene
+    };
+    assert_quiet(&scene(16, 0).out);
+    // The whole run leaves the TLB with any page of it, but its other members are still valid: the next
+    // walk would bring it back.
+    let mut part = scene(1, 0);
+    part.read(0, 3, TABLE + 0x408, VA - 0x3000 + 0x81 * 0x1000);
+    part.store(TABLE + 0x410, run(2).with_contiguous(false));
+    assert_fires(&part.out, "BBM-03");
+    assert!(part.came().contains("Contiguous"), "{}", part.came());
+    // At level 2 the bit may change in place, an attribute of part of the run may not.
+    let mut part = scene(1, 2);
+    part.read(0, 3, TABLE + 0x408, VA - 0x3000 + 0x81 * 0x1000);
+    part.store(TABLE + 0x410, run(2).with_contiguous(false));
+    assert_quiet(&part.out);
+    part.store(TABLE + 0x418, run(3).with_ap_el0(true));
+    assert_fires(&part.out, "BBM-03");
+}
+
+#[test]
+fn another_address_space_is_another_matter() {
+    const OTHER: u64 = 0x8000_2000;
+    for (synchronised, fires) in [(None, true), (Some(false), false), (Some(true), false)] {
+        let mut scene = Scene::new(0);
+        scene
+            .memory
+            .write_u64(UPPER, Descriptor::table(0x8000_3000).0);
+        scene.memory.write_u64(OTHER + 3 * 8, moved().0);
+        // The table is read for the ASID of the leaf, for another one, or for either.
+        if let Some(synchronised) = synchronised {
+            let ttbr = Ttbr::new(2, 0x8000_0000).0;
+            scene.ask(0, CoreRequest::msr(SysReg::Ttbr0, ttbr));
+            if synchronised {
+                scene.ask(0, CoreRequest::isb());
+            }
+        }
+        scene.read(0, 2, UPPER, VA);
+        scene.store(UPPER, Descriptor::table(OTHER));
+        assert_eq!(
+            !scene.out.is_empty(),
+            fires,
+            "{synchronised:?}: {}",
+            scene.came()
+        );
+    }
+}
