@@ -12,6 +12,7 @@ pub mod haf;
 pub mod operations;
 pub mod registers;
 pub mod response;
+pub mod runs;
 pub mod scoreboard;
 pub mod tlb;
 pub mod violation;
@@ -26,6 +27,7 @@ pub use dvm::DvmMonitor;
 pub use expectation::Expectation;
 pub use haf::HafMonitor;
 pub use response::ResponseMonitor;
+pub use runs::RunMonitor;
 pub use scoreboard::Scoreboard;
 pub use tlb::TlbMonitor;
 pub use violation::{Violation, Violations};
@@ -58,6 +60,7 @@ pub fn attach(simulation: &mut Simulation, straps: Straps) -> Checkers {
     simulation.add_monitor(TlbMonitor::new(straps));
     simulation.add_monitor(DvmMonitor::new(info.cores));
     simulation.add_monitor(Rc::clone(&checkers.bbm));
+    simulation.add_monitor(RunMonitor::new(&straps));
     simulation.add_monitor(CounterMonitor::new(straps, info.cores, info.nodes));
     simulation.add_monitor(Scoreboard::new(profile(&straps)));
     checkers

@@ -2,6 +2,7 @@
 //! The contiguous hint of a well-formed run: what one entry may cover, and where it is ignored
 //! (section 4).
 
+use cosim::check::Expectation;
 use cosim::dut::ports::{CoreRequest, HitPlace};
 use cosim::regress::{Bench, Expect, Failure, Testbench};
 use cosim::sim::CoreHandle;
@@ -115,6 +116,8 @@ fn members_that_make_no_run(bench: &mut Bench) -> Result<(), Failure> {
         tree.load(bench)?;
         let watch = Watch::on(bench)?;
         let handle = bench.handle()?;
+        // The member without the hint is what this is about.
+        bench.expect_violation(Expectation::of("TLB-06").descriptor(plain_slot))?;
         let regime = Regime::default().with(&tree, 1);
         bench.run(async move |core| {
             regime.enter(&core).await;

@@ -80,6 +80,13 @@ impl Entry {
             && (own.global || its.global || own.asid == its.asid)
     }
 
+    /// Whether both translate the addresses that they share alike.
+    #[must_use]
+    pub fn agrees(&self, other: &Self) -> bool {
+        let va = self.held.va | other.held.va;
+        self.translate(va) == other.translate(va)
+    }
+
     /// Output address of `va`.
     #[must_use]
     pub fn translate(&self, va: u64) -> u64 {
@@ -148,22 +155,26 @@ impl Mirror {
     }
 
     /// Takes away what `entry`, which goes to slot `index`, overlaps and `goes` accepts; returns how
-    /// many of these were surely there, slot `index` left out.
+    /// many of these were surely there, slot `index` left out. Calls `stays` for what surely remains
+    /// beside it.
     pub fn displace(
         &mut self,
         index: u16,
         entry: &Entry,
         cycle: u64,
         goes: impl Fn(&Entry) -> bool,
+        mut stays: impl FnMut(&Entry),
     ) -> u64 {
         let mut due = 0;
         for place in 0..self.slots.len() {
-            let displaced = self.slots[place]
-                .as_ref()
-                .filter(|old| old.overlaps(entry) && goes(old));
-            if let Some(old) = displaced {
-                due += u64::from(old.certain && place != usize::from(index));
+            let overlapped = self.slots[place].as_ref().filter(|old| old.overlaps(entry));
+            let Some(old) = overlapped else { continue };
+            let other = old.certain && place != usize::from(index);
+            if goes(old) {
+                due += u64::from(other);
                 self.leave(place, cycle);
+            } else if other {
+                stays(old);
             }
         }
         due

@@ -19,7 +19,7 @@ use self::mirror::{Entry, Mirror};
 use super::operations::{Operation, Operations};
 use super::registers::Registers;
 use super::walks::{WalkRecord, Walks};
-use super::{Violation, Violations};
+use super::{Violation, Violations, runs};
 use crate::dut::ports::{
     CommitKind, CoreRequest, Invalidation, Op, Straps, TlbFill, TlbStructure, WalkKind,
 };
@@ -27,7 +27,7 @@ use crate::sim::Memory;
 use crate::sim::event::{Event, EventKind, Monitor};
 
 /// Name of this checker in reports.
-const NAME: &str = "tlb contents";
+pub const NAME: &str = "tlb contents";
 const PAGE_MIN: u64 = 4096;
 /// Effects remembered a core: walks and fills under way may have begun before.
 const EFFECTS: usize = 64;
@@ -156,11 +156,20 @@ impl TlbMonitor {
         let structure = &mut core.structures[change.structure as usize];
         let first = matches!(change.structure, TlbStructure::Itlb | TlbStructure::Dtlb);
         let keeps_overlaps = self.straps.conflict_abort;
-        let due = structure.displace(change.index, &entry, cycle, |old| {
-            if table {
-                old.held == entry.held
-            } else {
-                first && !keeps_overlaps || old.span() == entry.span()
+        let goes = |old: &Entry| match table {
+            true => old.held == entry.held,
+            false => first && !keeps_overlaps || old.span() == entry.span(),
+        };
+        let due = structure.displace(change.index, &entry, cycle, goes, |old| {
+            // A run and a page of it: software programmed the run wrong (13.4 point 3).
+            if !table && old.is_run() != entry.is_run() && !old.agrees(&entry) {
+                let came = format!("the {} holds {old} beside {entry}", name(change.structure));
+                out.push(
+                    Violation::new(cycle, runs::NAME, &["TLB-06"], came)
+                        .on_core(number)
+                        .at_va(change.va)
+                        .permitting("a run and a page of it that translate alike"),
+                );
             }
         });
         if first && u64::from(change.count) < due {
