@@ -59,6 +59,7 @@ const MODULES: &[&[Testbench]] = &[
     counters::messages::TESTBENCHES,
     walker::second_level::TESTBENCHES,
     walker::walk_cache::TESTBENCHES,
+    walker::walk_nodes::TESTBENCHES,
     walker::prefetch::TESTBENCHES,
     walker::prefetch_range::TESTBENCHES,
     walker::concurrent::TESTBENCHES,

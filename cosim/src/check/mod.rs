@@ -18,6 +18,7 @@ pub mod tlb;
 pub mod violation;
 pub mod walk;
 pub mod walk_context;
+pub mod walk_nodes;
 pub mod walks;
 
 pub use bbm::BbmMonitor;
@@ -32,6 +33,7 @@ pub use scoreboard::Scoreboard;
 pub use tlb::TlbMonitor;
 pub use violation::{Violation, Violations};
 pub use walk::WalkMonitor;
+pub use walk_nodes::WalkNodeMonitor;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -45,6 +47,8 @@ use crate::sim::Simulation;
 pub struct Checkers {
     /// Break-before-make.
     pub bbm: Rc<RefCell<BbmMonitor>>,
+    /// Which nodes serve walks, and which shall.
+    pub walk_nodes: Rc<RefCell<WalkNodeMonitor>>,
 }
 
 /// Adds every checker to `simulation`, whose hardware is strapped so.
@@ -52,6 +56,7 @@ pub fn attach(simulation: &mut Simulation, straps: Straps) -> Checkers {
     let info = *simulation.info();
     let checkers = Checkers {
         bbm: Rc::new(RefCell::new(BbmMonitor::new(&straps))),
+        walk_nodes: Rc::new(RefCell::new(WalkNodeMonitor::new(&info))),
     };
     simulation.add_monitor(ResponseMonitor::new());
     simulation.add_monitor(DataMonitor::new());
@@ -61,6 +66,7 @@ pub fn attach(simulation: &mut Simulation, straps: Straps) -> Checkers {
     simulation.add_monitor(DvmMonitor::new(info.cores));
     simulation.add_monitor(Rc::clone(&checkers.bbm));
     simulation.add_monitor(RunMonitor::new(&straps));
+    simulation.add_monitor(Rc::clone(&checkers.walk_nodes));
     simulation.add_monitor(CounterMonitor::new(straps, info.cores, info.nodes));
     simulation.add_monitor(Scoreboard::new(profile(&straps)));
     checkers

@@ -17,3 +17,4 @@ pub mod second_level;
 pub mod table_reuse;
 pub mod update_order;
 pub mod walk_cache;
+pub mod walk_nodes;
