@@ -9,12 +9,13 @@ use vmsa::{Descriptor, FaultKind, Tcr};
 use super::registers::Registers;
 use super::walks::{WalkRecord, Walks};
 use super::{Violation, Violations};
+use crate::arch::invalidation::untagged;
 use crate::dut::ports::{CommitKind, CoreRequest, CoreResponse, Op};
 use crate::sim::Memory;
 use crate::sim::event::{Event, EventKind, Monitor};
 
 /// Name of this checker in reports.
-const NAME: &str = "hardware update";
+pub const NAME: &str = "hardware update";
 const AF: u64 = 1 << Descriptor::AF;
 const AP2: u64 = 1 << Descriptor::AP2;
 const PAGE_MIN: u64 = 4096;
@@ -344,8 +345,16 @@ impl Judge<'_> {
             return;
         }
         let request = &access.request;
+        let last = request.va.wrapping_add((1 << request.size) - 1);
+        let page = |va: u64| untagged(va) / PAGE_MIN;
+        let concerned = |va: u64| [request.va, last].map(page).contains(&page(va));
         match request.op {
-            Op::Store | Op::Cas => {}
+            Op::Store | Op::Cas if self.va.is_none_or(concerned) => {}
+            Op::Store | Op::Cas => self.broken(
+                &["HAF-08"],
+                format!("AP[2] cleared by {request}, which does not write there"),
+                "AP[2] kept",
+            ),
             Op::At(_) => self.broken(
                 &["HAF-14"],
                 format!("AP[2] cleared by {request}"),

@@ -50,6 +50,19 @@ fn one_swap_that_sets_af_and_clears_ap2_for_a_store_is_quiet() {
 }
 
 #[test]
+fn clearing_ap2_of_a_page_that_the_store_does_not_write_fires_haf_08() {
+    let elsewhere = CoreRequest::store(VA + 0x3ff8, 3, El::El0, 1);
+    let both = update(CLEAN, (CLEAN | AF) & !AP2);
+    assert_fires(
+        &judged(elsewhere, std::slice::from_ref(&both), None),
+        "HAF-08",
+    );
+    // The last byte of a store may lie in the page that is walked.
+    let across = CoreRequest::store(VA - 4, 3, El::El0, 1);
+    assert_quiet(&judged(across, &[both], None));
+}
+
+#[test]
 fn setting_af_for_a_load_or_an_at_is_quiet() {
     let load = CoreRequest::load(VA, 3, El::El0);
     assert_quiet(&judged(load, &[update(CLEAN, CLEAN | AF)], None));
