@@ -8,6 +8,7 @@ pub mod dut;
 pub mod litmus;
 pub mod nearest;
 pub mod regress;
+pub mod selftest;
 pub mod sim;
 pub mod vectors;
 pub mod wave;

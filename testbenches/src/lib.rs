@@ -9,6 +9,7 @@ pub mod counters;
 pub mod invalidation;
 pub mod litmus;
 pub mod random;
+pub mod selftest;
 pub mod stage1;
 pub mod walker;
 
@@ -71,6 +72,7 @@ const MODULES: &[&[Testbench]] = &[
     walker::in_flight::TESTBENCHES,
     walker::update_order::TESTBENCHES,
     random::TESTBENCHES,
+    selftest::TESTBENCHES,
 ];
 
 const COUNT: usize = {

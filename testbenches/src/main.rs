@@ -4,5 +4,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    cosim::selftest::register(testbenches::selftest::STIMULI);
     cosim::cli::main(testbenches::REGISTRY, testbenches::litmus::CATALOGUE)
 }

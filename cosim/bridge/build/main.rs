@@ -40,6 +40,7 @@ fn build() -> Result<(), BuildError> {
     let rtl = rtl::Rtl::load(&crate_dir)?;
     let plants = plant::load(&rtl)?;
     plant::write_table(&plants, &out_dir)?;
+    plant::write_assertions(&rtl, &out_dir)?;
 
     let compiler = compile::Compiler::find(&out_dir, &crate_dir);
     let chosen = choose()?;

@@ -29,6 +29,11 @@ pub struct Plant {
     pub replace: String,
     /// The assertion or checker that must report the fault.
     pub fires: String,
+    /// The detector that sees the fault first, as `mmu-cosim selftest` names it.
+    pub sees: String,
+    /// Other detectors that rightly speak as early.
+    #[serde(default)]
+    pub also: Vec<String>,
     pub why: String,
 }
 
@@ -60,16 +65,45 @@ pub fn write_table(plants: &[Plant], out_dir: &Path) -> Result<(), BuildError> {
     for (i, p) in plants.iter().enumerate() {
         let _ = writeln!(
             table,
-            "    PlantInfo {{ number: {}, id: {:?}, file: {:?}, fires: {:?}, why: {:?} }},",
+            "    PlantInfo {{ number: {}, id: {:?}, file: {:?}, fires: {:?}, sees: {:?}, also: &{:?}, why: {:?} }},",
             i + 1,
             p.id,
             p.file,
             p.fires,
+            p.sees,
+            p.also,
             p.why
         );
     }
     table.push_str("]\n");
     crate::write_if_changed(&out_dir.join("plants.rs"), &table)
+}
+
+/// Writes the table that the crate's `assertions()` returns: requirement and text of each call of
+/// `sva_fired` in `sva/*.sv`.
+pub fn write_assertions(rtl: &Rtl, out_dir: &Path) -> Result<(), BuildError> {
+    let dir = rtl.dir.join("sva");
+    println!("cargo::rerun-if-changed={}", dir.display());
+    let mut all = std::collections::BTreeSet::new();
+    let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    for path in paths.filter(|path| path.extension().is_some_and(|ext| ext == "sv")) {
+        let text = crate::read(&path)?;
+        for call in text.split("sva_fired(\"").skip(1) {
+            let strings: Vec<_> = call.split('"').take(3).collect();
+            let [id, ", ", what] = strings[..] else {
+                return Err(format!(
+                    "{}: sva_fired takes a requirement and a text, not {strings:?}",
+                    path.display()
+                ));
+            };
+            if !all.insert((id.to_owned(), what.to_owned())) {
+                return Err(format!("two assertions report {id}: {what}"));
+            }
+        }
+    }
+    let table = format!("{:?}", all.into_iter().collect::<Vec<_>>());
+    crate::write_if_changed(&out_dir.join("assertions.rs"), &table)
 }
 
 /// Returns the sources of the planted model, edited files written below `dir`.

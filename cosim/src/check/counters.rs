@@ -17,7 +17,7 @@ use crate::sim::Memory;
 use crate::sim::event::{Event, EventKind, Monitor};
 
 /// Name of this checker in reports.
-const NAME: &str = "event counters";
+pub const NAME: &str = "event counters";
 /// Cycles without an event after which a core with nothing in flight counts as quiet: its counters
 /// have caught up with what it shows.
 const SETTLED: u64 = 8;

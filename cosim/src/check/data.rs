@@ -15,7 +15,7 @@ use crate::sim::Memory;
 use crate::sim::event::{Event, EventKind, Monitor};
 
 /// Name of this checker in reports.
-const NAME: &str = "data";
+pub const NAME: &str = "data";
 const PAGE_MIN: u64 = 4096;
 
 /// Some bytes of one 8-byte word.

@@ -16,7 +16,7 @@ use crate::sim::Memory;
 use crate::sim::event::{Event, EventKind, Monitor};
 
 /// Name of this checker in reports.
-const NAME: &str = "invalidation messages";
+pub const NAME: &str = "invalidation messages";
 /// Operations of a core that may have been sent and not taken effect everywhere: 4 on their way to
 /// the distributor (DVM-07), one in it, and 4 that a receiver has acknowledged and queued, plus one for
 /// the cycle by which events lag.

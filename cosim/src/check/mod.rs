@@ -31,7 +31,7 @@ pub use response::ResponseMonitor;
 pub use runs::RunMonitor;
 pub use scoreboard::Scoreboard;
 pub use tlb::TlbMonitor;
-pub use violation::{Violation, Violations};
+pub use violation::{FirstReport, Violation, Violations};
 pub use walk::WalkMonitor;
 pub use walk_nodes::WalkNodeMonitor;
 
@@ -41,6 +41,24 @@ use std::rc::Rc;
 use crate::arch::Profile;
 use crate::dut::ports::Straps;
 use crate::sim::Simulation;
+
+/// Every checker that [`attach`] adds, by its name in reports.
+pub const CHECKERS: [&str; 11] = [
+    bbm::NAME,
+    runs::NAME,
+    data::NAME,
+    counters::NAME,
+    haf::NAME,
+    dvm::NAME,
+    response::NAME,
+    scoreboard::NAME,
+    walk::NAME,
+    tlb::NAME,
+    walk_nodes::NAME,
+];
+
+/// Name under which an assertion of the RTL reports.
+pub const ASSERTION: &str = "assertion";
 
 /// The checkers that a testbench can ask for figures, or tell more than the architecture knows.
 #[derive(Debug, Clone)]

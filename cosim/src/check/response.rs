@@ -10,7 +10,7 @@ use crate::sim::Memory;
 use crate::sim::event::{Event, EventKind, Monitor};
 
 /// Name of this checker in reports.
-const NAME: &str = "response";
+pub const NAME: &str = "response";
 
 /// Watches the request and response lanes of every core.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use crate::sim::Memory;
 use crate::sim::event::{Event, EventKind, Monitor};
 
 /// Name of this checker in reports.
-const NAME: &str = "scoreboard";
+pub const NAME: &str = "scoreboard";
 
 /// Memory as every observer sees it.
 struct Coherent<'a>(&'a Memory);

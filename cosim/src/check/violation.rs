@@ -112,6 +112,17 @@ impl fmt::Display for Violation {
     }
 }
 
+/// The first report of one requirement by one checker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstReport {
+    /// Name of the checker.
+    pub checker: &'static str,
+    /// The requirement that it named.
+    pub requirement: String,
+    /// Cycle of the report.
+    pub cycle: u64,
+}
+
 /// Violations in the order seen. The first ones are kept in full, the rest are counted: a broken
 /// design can break a rule every cycle, and only the first report is ever read. Those that a test
 /// declared are counted by themselves and are no violations of the run.
@@ -120,6 +131,7 @@ pub struct Violations {
     kept: Vec<Violation>,
     total: u64,
     expected: Vec<Expectation>,
+    firsts: Vec<FirstReport>,
 }
 
 impl Violations {
@@ -156,6 +168,18 @@ impl Violations {
             return;
         }
         self.total += 1;
+        for requirement in &violation.requirements {
+            let known = |first: &FirstReport| {
+                first.checker == violation.checker && first.requirement == *requirement
+            };
+            if !self.firsts.iter().any(known) {
+                self.firsts.push(FirstReport {
+                    checker: violation.checker,
+                    requirement: requirement.clone(),
+                    cycle: violation.cycle,
+                });
+            }
+        }
         if self.kept.len() < Self::KEPT {
             self.kept.push(violation);
         }
@@ -171,6 +195,12 @@ impl Violations {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.total == 0
+    }
+
+    /// The first report of each requirement by each checker, kept or not.
+    #[must_use]
+    pub fn firsts(&self) -> &[FirstReport] {
+        &self.firsts
     }
 
     /// The violations kept, in the order seen.

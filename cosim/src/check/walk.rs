@@ -18,7 +18,7 @@ use crate::sim::Memory;
 use crate::sim::event::{Event, EventKind, Monitor};
 
 /// Name of this checker in reports.
-const NAME: &str = "table walk";
+pub const NAME: &str = "table walk";
 /// Changes of a word remembered: a read may have been answered before the latest ones.
 const CHANGES: usize = 16;
 /// Cycles that the answer of a descriptor read may be on its way: the age up to which a replaced

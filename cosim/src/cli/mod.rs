@@ -8,6 +8,7 @@ mod litmus;
 mod litmus_table;
 mod replay;
 mod run;
+mod selftest;
 mod stats;
 mod strap;
 mod walk;
@@ -58,6 +59,8 @@ enum Command {
     List(list::Arguments),
     /// Run testbenches and judge every answer of the hardware
     Run(run::Arguments),
+    /// Show that each checker and each assertion sees the fault planted for it
+    Selftest(selftest::Arguments),
     /// Replay translation vectors and compare every answer with the reference
     Replay(replay::Arguments),
     /// Draw one table walk step by step
@@ -71,6 +74,7 @@ impl Command {
         match self {
             Self::List(arguments) => arguments.json,
             Self::Run(arguments) => arguments.json,
+            Self::Selftest(arguments) => arguments.json,
             Self::Replay(arguments) => arguments.json,
             Self::Walk(arguments) => arguments.json,
             Self::Litmus(arguments) => arguments.json,
@@ -81,6 +85,7 @@ impl Command {
         match self {
             Self::List(arguments) => list::execute(arguments, registry),
             Self::Run(arguments) => run::execute(arguments, registry),
+            Self::Selftest(arguments) => selftest::execute(arguments),
             Self::Replay(arguments) => replay::execute(arguments),
             Self::Walk(arguments) => walk::execute(arguments),
             Self::Litmus(arguments) => litmus::execute(arguments, catalogue),

@@ -13,7 +13,7 @@ use super::event::{Event, EventKind};
 use super::handle::Shared;
 use super::sinks::Sinks;
 use super::time::HasClock;
-use crate::check::Violation;
+use crate::check::{ASSERTION, Violation};
 use crate::dut::ports::{
     CoreResponse, DramRequest, Info, commit_lane, dvm_event, invalidation, l1_fill, l2_fill,
     l2_invalidated, observed, req_ready, walk_begin, walk_cache_fill, walk_end, walk_step,
@@ -264,7 +264,7 @@ impl Crossing {
         for AssertionFired { cycle, id, text } in self.assertions.drain(..) {
             sinks
                 .violations
-                .push(Violation::new(cycle, "assertion", &[&id], text.clone()));
+                .push(Violation::new(cycle, ASSERTION, &[&id], text.clone()));
             let kind = EventKind::Assertion { id, text };
             sinks.emit(Event { cycle, kind }, &shared.memory.borrow());
         }

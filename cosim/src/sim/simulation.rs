@@ -121,6 +121,11 @@ impl Simulation {
         self.sinks.add_monitor(Box::new(monitor));
     }
 
+    /// Names of the listeners, in the order in which they were added.
+    pub fn monitors(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.sinks.monitors()
+    }
+
     /// Writes the event log, one line an event, to `out`.
     pub fn set_event_log(&mut self, out: impl io::Write + 'static) {
         self.sinks.set_log(Box::new(out));

@@ -82,6 +82,10 @@ impl Sinks {
         self.monitors.push(monitor);
     }
 
+    pub(crate) fn monitors(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.monitors.iter().map(|monitor| monitor.name())
+    }
+
     pub(crate) fn set_log(&mut self, out: Box<dyn io::Write>) {
         self.log = Some(EventLog { out, failure: None });
     }

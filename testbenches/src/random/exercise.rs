@@ -329,7 +329,7 @@ impl Place {
 
     /// EPD, HPD, WXN and translation off and on again.
     async fn control(&self, core: &CoreHandle, handle: &SimHandle) {
-        let old = self.lower.slot(self.page(7), 3);
+        let [old, clean] = [7, 3].map(|n| self.lower.slot(self.page(n), 3));
         let Regime { tcr, sctlr, .. } = self.regime;
         for regime in [
             Regime {
@@ -355,10 +355,13 @@ impl Place {
             self.regime,
         ] {
             regime.enter(core).await;
-            // Hardware set its access flag under other registers.
-            handle.poke(old, self.lower.word(old));
+            // Hardware set access flag and dirty state under other registers.
+            for slot in [old, clean] {
+                handle.poke(slot, self.lower.word(slot));
+            }
             all(core, remove_all()).await;
-            for va in [self.page(0), self.page(7), LIMITED, self.upper_page] {
+            let pages = [0, 3, 7].map(|n| self.page(n));
+            for va in pages.into_iter().chain([LIMITED, self.upper_page]) {
                 all(core, every_access(va)).await;
             }
         }

@@ -7,13 +7,12 @@
 //! operating system knows of its own mappings and, with one core, a flat shadow of user memory.
 
 mod control;
-mod exercise;
+pub(crate) mod exercise;
 mod faults;
 mod maintenance;
 mod material;
 mod os;
 mod place;
-mod plants;
 mod setup;
 mod spaces;
 mod tables;
@@ -23,8 +22,6 @@ use std::rc::Rc;
 
 use cosim::regress::{Bench, Failure, Testbench};
 use cosim::sim::SimHandle;
-
-pub use self::plants::{Detection, detect};
 
 use self::os::Os;
 use self::traffic::Traffic;
@@ -42,12 +39,6 @@ pub static TESTBENCHES: &[Testbench] = &[
         purpose: "the random load with table words and data words that answer with errors",
         requirements: &["MEM-11", "VMSA-55", "WALK-10", "WALK-12"],
         run: faults::fault_injection,
-    },
-    Testbench {
-        name: "plants",
-        purpose: "on `planted`, each planted fault is seen by the detector made for it",
-        requirements: &[],
-        run: plants::plants,
     },
 ];
 
