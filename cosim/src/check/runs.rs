@@ -142,8 +142,8 @@ fn disagreement(read: &Read, members: u64, memory: &Memory) -> Option<(u64, &'st
         let expected = value
             .output_address(granule, level)
             .wrapping_add_signed(distance * bytes.cast_signed());
-        let aligned = value.output_address(granule, level) / bytes & (members - 1)
-            == first / 8 & (members - 1);
+        let place = value.output_address(granule, level) / bytes;
+        let aligned = place % members == (first / 8) % members;
         let why = match Class::of(granule, level, member) {
             Class::Invalid => return None,
             Class::Table => "it is a table",

@@ -235,6 +235,8 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn odd_seeds_fail(bench: &mut Bench) -> Result<(), Failure> {

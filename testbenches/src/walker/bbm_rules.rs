@@ -220,6 +220,11 @@ fn run_changes(
                 if how == How::Break {
                     handle.poke(change.slot, 0);
                     steps.broken = handle.now();
+                    if change.offset != 0 {
+                        // The page that warms up goes with its table.
+                        let warm = Tlbi::vaae1(TlbiScope::InnerShareable, VA + 0x1f_f000, None);
+                        invalidate(&writer, warm).await;
+                    }
                     invalidate(&writer, operation).await;
                     steps.complete = handle.now();
                     handle.sleep(40).await;

@@ -59,7 +59,7 @@ pub fn forbids_in_run(
         Class::Leaf => {
             let mut old = leaf(context, hold.level, hold.value);
             let run = members * hold.bytes() - 1;
-            let index = change.address / 8 & (members - 1);
+            let index = (change.address / 8) % members;
             old.pa = (old.pa & !run) + index * hold.bytes();
             let new = leaf(context, hold.level, after);
             rule.leaves(&old, &new, hold.bytes(), memory)

@@ -35,7 +35,7 @@ pub fn violation(change: &Change, conflict: &Conflict, cores: u64, log: &Log) ->
     } = conflict;
     let context = &hold.context;
     let after = context.decoded(change.after);
-    let (ids, step) = missing(conflict, log);
+    let (ids, step) = missing(change, conflict, log);
     let came = format!(
         "L{level} [{:#014x}] became {after} ({}): {reason}, while {} may hold {} ({}) of L{} [{:#014x}]; {step}",
         change.address,
@@ -77,11 +77,14 @@ pub fn violation(change: &Change, conflict: &Conflict, cores: u64, log: &Log) ->
 }
 
 /// The step that is missing, and the requirements that say so, the most specific last.
-fn missing(conflict: &Conflict, log: &Log) -> (&'static [&'static str], String) {
+fn missing(change: &Change, conflict: &Conflict, log: &Log) -> (&'static [&'static str], String) {
     let hold = &conflict.hold;
     if hold.broken_at == u64::MAX {
-        let step = "that was not made invalid first".to_owned();
-        return (&["BBM-03"], step);
+        let step = match hold.address == change.address {
+            true => "that was not made invalid first",
+            false => "no TLBI that covers it was completed since",
+        };
+        return (&["BBM-03"], step.to_owned());
     }
     let held = hold.held(conflict.as_run);
     let names = |operation: &&Issued| operation.names(&held, hold.context.asids);
