@@ -4,6 +4,7 @@
 pub mod arch;
 pub mod check;
 pub mod cli;
+pub mod coverage;
 pub mod dut;
 pub mod litmus;
 pub mod nearest;

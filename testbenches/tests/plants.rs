@@ -33,6 +33,7 @@ fn no_checker_is_left_out() {
         plant: None,
         cycles: None,
         recording: Default::default(),
+        coverage: false,
         interrupt: Interrupt::new(),
     });
     let simulation = bench.simulation().expect("it opens");

@@ -3,6 +3,7 @@
 //!
 //! Exit status: 0 pass, 1 fail, 2 usage or input error.
 
+mod coverage;
 mod list;
 mod litmus;
 mod litmus_table;
@@ -67,6 +68,8 @@ enum Command {
     Walk(walk::Arguments),
     /// Run litmus scenarios and count their outcomes
     Litmus(litmus::Arguments),
+    /// Report which situations runs have covered, and which not
+    Coverage(coverage::Arguments),
 }
 
 impl Command {
@@ -78,6 +81,7 @@ impl Command {
             Self::Replay(arguments) => arguments.json,
             Self::Walk(arguments) => arguments.json,
             Self::Litmus(arguments) => arguments.json,
+            Self::Coverage(arguments) => arguments.json,
         }
     }
 
@@ -89,6 +93,7 @@ impl Command {
             Self::Replay(arguments) => replay::execute(arguments),
             Self::Walk(arguments) => walk::execute(arguments),
             Self::Litmus(arguments) => litmus::execute(arguments, catalogue),
+            Self::Coverage(arguments) => coverage::execute(arguments),
         }
     }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::strap::{self, StrapArguments};
-use super::{CommandResult, UsageError, say, stats};
+use super::{CommandResult, UsageError, coverage, say, stats};
 use crate::dut::TraceFormat;
 use crate::dut::ports::Straps;
 use crate::nearest::nearest;
@@ -70,6 +70,9 @@ pub struct Arguments {
     /// Write the event counters of all runs to a file, as one JSON object
     #[arg(long, value_name = "FILE")]
     pub stats_json: Option<PathBuf>,
+    /// Add the functional coverage of all runs to a file, which `mmu-cosim coverage` reports on
+    #[arg(long, value_name = "FILE")]
+    pub coverage: Option<PathBuf>,
     /// Runs at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: u16,
@@ -94,11 +97,14 @@ pub struct Arguments {
 pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
     let jobs = jobs(arguments, registry)?;
     let recording = recording(arguments, &jobs)?;
+    let covered = arguments.coverage.as_deref().map(coverage::open);
+    let covered = covered.transpose()?;
     let interrupt = Interrupt::on_ctrl_c()
         .map_err(|error| UsageError(format!("cannot listen for Ctrl-C: {error}")))?;
     let options = Options {
         workers: usize::from(arguments.jobs),
         recording,
+        coverage: covered.is_some(),
         out: Some(arguments.out.clone()),
         interrupt,
     };
@@ -114,6 +120,10 @@ pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
         let all = stats::describe(&jobs, &results).to_string();
         std::fs::write(path, all + "\n")
             .map_err(|error| UsageError(format!("cannot write {}: {error}", path.display())))?;
+    }
+
+    if let (Some(record), Some(path)) = (covered, &arguments.coverage) {
+        coverage::save(record, path, &jobs, &results)?;
     }
 
     let passed = results

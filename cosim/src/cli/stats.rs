@@ -208,6 +208,7 @@ mod tests {
             verdict: Verdict::Pass,
             cycles: 5,
             counts: vec![counts(1, 0), counts(2, 1)],
+            coverage: None,
             figures: std::collections::BTreeMap::new(),
             failure: None,
             report: None,

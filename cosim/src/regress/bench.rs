@@ -2,11 +2,13 @@
 //! The context that a testbench body runs in: simulations judged from their first cycle on, the
 //! seed, the back door, and what is expected to break.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::Future;
 use std::io::BufWriter;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use rand_pcg::Pcg64Mcg;
 
@@ -14,6 +16,7 @@ use super::context::RunContext;
 use super::failure::Failure;
 use super::testbench::{PLANTED, find_plant};
 use crate::check::{self, Checkers, Expectation};
+use crate::coverage::{Collector, Hits};
 use crate::dut::Counts;
 use crate::sim::{CoreHandle, RunEnd, Seed, SimConfig, SimHandle, Simulation};
 use crate::wave::TransactionWriter;
@@ -49,6 +52,7 @@ pub struct Bench {
     pub(super) counts: Vec<Counts>,
     pub(super) expected: Option<String>,
     checkers: Option<Checkers>,
+    coverage: Option<Rc<RefCell<Collector>>>,
 }
 
 impl Bench {
@@ -61,8 +65,10 @@ impl Bench {
             seed: Seed::new(context.seed).child(context.testbench).value(),
             ..SimConfig::default()
         };
+        let coverage = context.coverage.then(Rc::default);
         Self {
             context,
+            coverage,
             setup,
             simulation: None,
             opened: 0,
@@ -277,6 +283,13 @@ impl Bench {
         &self.counts
     }
 
+    /// The bins that the simulations of the run reached, if coverage is collected.
+    #[must_use]
+    pub fn coverage(&self) -> Option<Hits> {
+        let collector = self.coverage.as_ref()?;
+        Some(collector.borrow().hits().clone())
+    }
+
     fn open(&mut self) -> Result<Simulation, Failure> {
         let recording = &self.context.recording;
         let recorded = recording.simulation == self.opened;
@@ -285,10 +298,17 @@ impl Bench {
         config.trace = recording.trace.clone().filter(|_| recorded);
         let straps = config.straps;
         let checks = config.checks;
+        let planted = config.plant.is_some();
         let mut simulation =
             Simulation::new(config).map_err(|error| Failure::setup(error.to_string()))?;
         if checks {
             self.checkers = Some(check::attach(&mut simulation, straps));
+        }
+        // What broken hardware reaches counts for nothing.
+        if let (Some(collector), true, false) = (&self.coverage, checks, planted) {
+            let cores = simulation.info().cores;
+            collector.borrow_mut().begin(straps, cores);
+            simulation.add_monitor(Rc::clone(collector));
         }
         simulation.set_interrupt(self.context.interrupt.flag());
         if recorded {

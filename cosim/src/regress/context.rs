@@ -38,6 +38,8 @@ pub struct RunContext {
     pub cycles: Option<u64>,
     /// What to write.
     pub recording: Recording,
+    /// Whether functional coverage is collected.
+    pub coverage: bool,
     /// Raised by Ctrl-C.
     pub interrupt: Interrupt,
 }

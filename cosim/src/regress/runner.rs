@@ -16,6 +16,7 @@ use super::report::{Artefacts, Subject, report};
 use super::rerun;
 use super::spread::{Told, spread};
 use super::testbench::Testbench;
+use crate::coverage::Hits;
 use crate::dut::Counts;
 use crate::dut::ports::Straps;
 
@@ -98,6 +99,8 @@ pub struct JobResult {
     pub cycles: u64,
     /// Event counters of each core.
     pub counts: Vec<Counts>,
+    /// Bins reached, if functional coverage was collected.
+    pub coverage: Option<Hits>,
     /// Figures that the testbench counted.
     pub figures: BTreeMap<String, u64>,
     /// Why it is red.
@@ -114,6 +117,7 @@ impl JobResult {
             verdict: Verdict::NotRun,
             cycles: 0,
             counts: Vec::new(),
+            coverage: None,
             figures: BTreeMap::new(),
             failure: None,
             report: None,
@@ -129,6 +133,8 @@ pub struct Options {
     pub workers: usize,
     /// Files to write, for a single run.
     pub recording: Recording,
+    /// Whether functional coverage is collected.
+    pub coverage: bool,
     /// Folder under which red runs leave their files; `None` leaves none.
     pub out: Option<PathBuf>,
     /// Stops the runs.
@@ -140,6 +146,7 @@ impl Default for Options {
         Self {
             workers: 1,
             recording: Recording::default(),
+            coverage: false,
             out: Some("out".into()),
             interrupt: Interrupt::new(),
         }
@@ -176,7 +183,8 @@ fn run_job(job: &Job<'_>, options: &Options) -> JobResult {
     if options.interrupt.raised() {
         return JobResult::not_run();
     }
-    let mut result = attempt(job, options.recording.clone(), &options.interrupt);
+    let recording = options.recording.clone();
+    let mut result = attempt(job, recording, options.coverage, &options.interrupt);
     let Some(failure) = &result.failure else {
         return result;
     };
@@ -187,7 +195,7 @@ fn run_job(job: &Job<'_>, options: &Options) -> JobResult {
         };
     }
     let subject = job.subject();
-    let again = |recording| attempt(job, recording, &options.interrupt).failure;
+    let again = |recording| attempt(job, recording, false, &options.interrupt).failure;
     let artefacts = options
         .out
         .as_ref()
@@ -198,7 +206,12 @@ fn run_job(job: &Job<'_>, options: &Options) -> JobResult {
 }
 
 /// Runs one job once.
-pub(super) fn attempt(job: &Job<'_>, recording: Recording, interrupt: &Interrupt) -> JobResult {
+pub(super) fn attempt(
+    job: &Job<'_>,
+    recording: Recording,
+    coverage: bool,
+    interrupt: &Interrupt,
+) -> JobResult {
     let mut bench = Bench::new(RunContext {
         testbench: job.testbench.name,
         config: job.config.clone(),
@@ -206,6 +219,7 @@ pub(super) fn attempt(job: &Job<'_>, recording: Recording, interrupt: &Interrupt
         plant: job.plant,
         cycles: job.cycles,
         recording,
+        coverage,
         interrupt: interrupt.clone(),
     });
     bench.setup().straps = job.straps;
@@ -220,6 +234,7 @@ pub(super) fn attempt(job: &Job<'_>, recording: Recording, interrupt: &Interrupt
         },
         cycles: bench.cycles(),
         counts: bench.counts().to_vec(),
+        coverage: bench.coverage(),
         figures: bench.figures().clone(),
         failure: outcome.err(),
         report: None,
@@ -320,7 +335,7 @@ mod tests {
             straps: Straps::default(),
             settings: Vec::new(),
         };
-        let failure = attempt(&job, Recording::default(), &Interrupt::new())
+        let failure = attempt(&job, Recording::default(), false, &Interrupt::new())
             .failure
             .unwrap();
         assert_eq!(failure.kind, FailureKind::Panic);

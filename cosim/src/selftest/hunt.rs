@@ -69,6 +69,7 @@ fn bench(interrupt: &Interrupt) -> Bench {
         plant: None,
         cycles: None,
         recording: Default::default(),
+        coverage: false,
         interrupt: interrupt.clone(),
     })
 }

@@ -183,6 +183,7 @@ fn attempt(batch: &Batch, recording: Recording, interrupt: &Interrupt) -> Outcom
         plant: batch.plant,
         cycles: None,
         recording,
+        coverage: false,
         interrupt: interrupt.clone(),
     });
     let mut endings = Endings::default();
