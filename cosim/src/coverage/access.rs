@@ -59,10 +59,12 @@ impl Collector {
         let (crosses_word, crosses_page) = (differs >> 3 != 0, differs >> granule.shift() != 0);
         let translated = flight.regs.sctlr.m();
         if crosses_word && translated && access <= 1 {
-            let outcome = match (faulted, response.va == request.va) {
+            // FAR is the address as issued (VMSA-52); the walk that faulted tells the half.
+            let first_page = |va: u64| (va ^ request.va) >> granule.shift() == 0;
+            let outcome = match (faulted, flight.again) {
                 (false, _) => 0,
-                (true, true) => 1,
-                (true, false) => 2,
+                (true, Some((va, _))) if !first_page(va) => 2,
+                (true, _) => 1,
             };
             let reach = usize::from(crosses_page);
             self.hit(

@@ -6,6 +6,7 @@ use vmsa::{Descriptor, Granule, geometry};
 
 use super::collector::Collector;
 use super::group::GroupId;
+use super::groups::declares_edit;
 use super::state::Walk;
 use super::walk::update;
 use crate::dut::ports::{CommitKind, TlbStructure};
@@ -223,8 +224,12 @@ impl Collector {
             ),
         ];
         for edit in (0..32).filter(|edit| edits >> edit & 1 == 1) {
-            for (state, _) in states.iter().filter(|(_, holds)| *holds) {
-                self.hits.hit(GroupId::Edit, &[edit, *state]);
+            // What the page held in another life of the descriptor is none of this edit's business.
+            let held = states.iter().filter(|(_, holds)| *holds);
+            for at in held.map(|(state, _)| [edit, *state]) {
+                if declares_edit(&at) {
+                    self.hits.hit(GroupId::Edit, &at);
+                }
             }
         }
     }

@@ -96,11 +96,9 @@ pub const GROUPS: [Covergroup; COUNT] = [
         "plain-fault",
         "faults without a level: kind, access",
         &[axis::FAULT, axis::ACCESS],
-        // An instruction address is aligned and never written; an AT reaches no memory behind the walk
-        // and has no alignment.
+        // An AT reaches no memory behind the walk and has no alignment.
         |at| match at[0] {
-            5 => at[1] <= FETCH,
-            6 => at[1] <= CAS,
+            5 | 6 => at[1] <= FETCH,
             7 => true,
             8 => true,
             _ => false,
@@ -111,7 +109,8 @@ pub const GROUPS: [Covergroup; COUNT] = [
         "alignment-fault",
         "alignment faults: access, bytes",
         &[axis::ACCESS, axis::SIZE],
-        |at| at[0] <= CAS && at[1] > 0,
+        // A byte is aligned; an instruction has 4 bytes.
+        |at| at[0] <= CAS && at[1] > 0 || at[0] == FETCH && at[1] == 2,
     ),
     group(
         GroupId::WalkStart,
@@ -298,7 +297,7 @@ fn declares_fault(at: &[usize]) -> bool {
 }
 
 fn declares_fault_place(at: &[usize]) -> bool {
-    use place::{JOINED, L1, L2, NONE, WALK, WALK_CACHE};
+    use place::{L1, NONE, WALK, WALK_CACHE};
     match (at[0], at[1]) {
         // A table base out of range and an untranslated address out of range read nothing.
         (0, place) => matches!(place, WALK | WALK_CACHE | NONE),
@@ -310,8 +309,8 @@ fn declares_fault_place(at: &[usize]) -> bool {
         (5, _) => true,
         // Unaligned to Device memory, or refused before any lookup.
         (6, _) => true,
-        (7, place) => place == L1 || place == NONE,
-        (_, place) => !matches!(place, L2 | JOINED),
+        // Only a first-level lookup can find two entries.
+        (_, place) => place == L1,
     }
 }
 
@@ -331,13 +330,15 @@ fn declares_tlbi(at: &[usize]) -> bool {
     }
 }
 
-/// Leaf edits meet TLB entries; edits of table descriptors meet walk caches. A block that becomes a
-/// table was a leaf.
-fn declares_edit(at: &[usize]) -> bool {
-    const FIRST_TABLE: usize = 14;
+/// Leaf edits meet TLB entries; edits of table descriptors meet walk caches. A descriptor that turns from
+/// block to table or back may still be held as what it was before.
+pub(super) fn declares_edit(at: &[usize]) -> bool {
+    const SPLIT: usize = 13;
+    const JOIN: usize = 18;
     const WALK_CACHE: usize = 4;
     match at[0] {
-        0..FIRST_TABLE => at[1] != WALK_CACHE,
+        SPLIT | JOIN => true,
+        0..SPLIT => at[1] != WALK_CACHE,
         _ => !matches!(at[1], 1..=3),
     }
 }

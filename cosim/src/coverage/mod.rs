@@ -15,6 +15,8 @@ mod message;
 pub mod record;
 pub mod report;
 mod state;
+#[cfg(test)]
+mod tests;
 mod tlb;
 pub mod unreachable;
 mod walk;

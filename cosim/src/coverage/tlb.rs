@@ -51,11 +51,11 @@ impl Collector {
         }
         let first = matches!(structure, TlbStructure::Itlb | TlbStructure::Dtlb);
         let mut displaced = 0usize;
-        for (place, old) in core.entries_mut(structure).iter_mut().enumerate() {
+        for old in core.entries_mut(structure) {
             let goes = first && !keeps_overlaps || old.span_is(&entry);
             if old.live && goes && old.overlaps(&entry) {
                 old.live = false;
-                if place != index && change.count > 0 {
+                if change.count > 0 {
                     displaced |= 1 << axis::size_class(old.level, old.run);
                 }
             }
