@@ -6,6 +6,7 @@
 //! that it proves.
 
 pub mod counters;
+pub mod coverage;
 pub mod invalidation;
 pub mod litmus;
 pub mod random;
@@ -71,6 +72,14 @@ const MODULES: &[&[Testbench]] = &[
     walker::table_reuse::TESTBENCHES,
     walker::in_flight::TESTBENCHES,
     walker::update_order::TESTBENCHES,
+    coverage::places::TESTBENCHES,
+    coverage::faults::TESTBENCHES,
+    coverage::updates::TESTBENCHES,
+    coverage::races::TESTBENCHES,
+    coverage::cancelled::TESTBENCHES,
+    coverage::edits::TESTBENCHES,
+    coverage::overlaps::TESTBENCHES,
+    coverage::maintenance::TESTBENCHES,
     random::TESTBENCHES,
     selftest::TESTBENCHES,
 ];
