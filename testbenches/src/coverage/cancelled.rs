@@ -5,10 +5,11 @@
 use cosim::dut::ports::{CoreRequest, Delays, WalkKind};
 use cosim::regress::{Bench, Expect, Failure, Testbench};
 use cosim::sim::{CoreHandle, SimHandle};
+use rand::Rng;
 use vmsa::VaRange::Lower;
-use vmsa::{DsbKind, El, Granule, Tlbi, TlbiScope};
+use vmsa::{Descriptor, DsbKind, El, Granule, Tlbi, TlbiScope};
 
-use super::leaf::{Scene, Shape, user};
+use super::leaf::{Scene, Shape, user, with_short_sweeps};
 use crate::invalidation::record::{Record, cores};
 use crate::stage1::activity::within;
 use crate::stage1::contiguous::invalidate_all;
@@ -104,6 +105,7 @@ struct Run {
 
 impl Run {
     fn new(bench: &mut Bench, case: Case) -> Result<Self, Failure> {
+        with_short_sweeps(bench);
         let scene = scene(case);
         scene.tree.load(bench)?;
         let record = Record::on(bench)?;
@@ -215,7 +217,63 @@ fn prefetches(bench: &mut Bench) -> Result<(), Failure> {
             }
         }
     }
-    Ok(())
+    (1..=8).try_for_each(|seed| crowd(bench, seed))
+}
+
+/// Several accesses and the prefetches that they bring, with a memory that is slow to take requests: a
+/// prefetch may have to wait for the reads of others until all accesses are done. Takes hardware with
+/// four walks at a time.
+fn crowd(bench: &mut Bench, seed: u16) -> Result<(), Failure> {
+    bench.restart()?;
+    bench.setup().straps.prefetch = true;
+    bench.setup().memory.latency = 1;
+    bench.setup().memory.jitter = 0;
+    bench.setup().straps.delay = Delays::MEM_REQ;
+    bench.setup().straps.delay_seed = seed;
+    with_short_sweeps(bench);
+    if bench.handle()?.info().walkers < 4 {
+        return Ok(());
+    }
+    let mut scene = scene(CASES[0]);
+    // The same some more times, each in tables of its own.
+    let distance = CASES[0].offset;
+    for copy in 1..4 {
+        for va in [scene.warm, scene.before, scene.va] {
+            let page = Descriptor(scene.tree.word(scene.tree.slot(va, 3)));
+            scene.tree.map(va + copy * distance, 3, page);
+        }
+    }
+    scene.tree.load(bench)?;
+    let handle = bench.handle()?;
+    let regime = Regime::default().with(&scene.tree, 1);
+    let mut rng = bench.seed().child("crowd").child(&seed.to_string()).rng();
+    bench.run(async move |core| {
+        regime.enter(&core).await;
+        let at = |va| core.issue(CoreRequest::at(va, El::El0, false, false));
+        for _ in 0..60 {
+            invalidate_all(&core).await;
+            for copy in 0..4 {
+                at(scene.warm + copy * distance).await.succeeds("WALK-11")?;
+            }
+            handle.sleep(200).await;
+            let mut accesses = Vec::new();
+            let first = rng.random_range(0..4);
+            for next in 0..rng.random_range(2..=4) {
+                // Not in one word of their pages: such accesses wait for each other.
+                let copy = (first + next) % 4;
+                let va = scene.before + copy * distance + 0x40 * next;
+                accesses.push(match rng.random_bool(0.3) {
+                    true => core.issue(CoreRequest::fetch(va, El::El0)),
+                    false => at(va),
+                });
+            }
+            invalidate_all(&core).await;
+            for access in accesses {
+                access.await.succeeds("DVM-13")?;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Prefetch walks cancelled, and those at an update; `None` if there is no core to do it.

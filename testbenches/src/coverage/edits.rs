@@ -9,7 +9,7 @@ use cosim::sim::{CoreHandle, SimHandle};
 use vmsa::VaRange::Lower;
 use vmsa::{Descriptor, DsbKind, El, Granule, Tlbi, TlbiScope};
 
-use super::leaf::{PA, TABLES, user};
+use super::leaf::{PA, TABLES, user, with_short_sweeps};
 use crate::invalidation::record::{Record, cores};
 use crate::stage1::activity::within;
 use crate::stage1::contiguous::invalidate_all;
@@ -155,6 +155,7 @@ fn load(offset: u64) -> CoreRequest {
 
 fn one(bench: &mut Bench, edit: Edit) -> Result<(), Failure> {
     bench.restart()?;
+    with_short_sweeps(bench);
     // One entry, so that a second page drives the first one out of the first level.
     bench.setup().straps.dtlb_entries = Some(1);
     let mut tree = Tree::new(Lower, Granule::K4, 48, TABLES);

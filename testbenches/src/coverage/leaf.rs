@@ -2,6 +2,7 @@
 //! A leaf of any kind with pages before it, so that a prefetch can lead up to it.
 
 use cosim::dut::ports::CoreRequest;
+use cosim::regress::Bench;
 use vmsa::{Descriptor, El, Granule, VaRange, geometry};
 
 use crate::stage1::regime::NORMAL;
@@ -92,6 +93,12 @@ impl Scene {
             warm,
         }
     }
+}
+
+/// Gives the next simulation a second level of few sets: the sweep of an operation, during which it
+/// answers nothing, is over in a few cycles, whatever is built.
+pub fn with_short_sweeps(bench: &mut Bench) {
+    bench.setup().straps.l2_sets_log2 = Some(3);
 }
 
 /// Bits of a leaf that EL0 and EL1 may read and write, and EL0 may execute.

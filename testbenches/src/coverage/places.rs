@@ -8,7 +8,7 @@ use cosim::sim::{CoreHandle, SimHandle};
 use vmsa::VaRange::{Lower, Upper};
 use vmsa::{Descriptor, El, Granule, Tlbi, TlbiScope, VaRange};
 
-use super::leaf::{PA, Scene, Shape, accesses, kernel, user};
+use super::leaf::{PA, Scene, Shape, accesses, kernel, user, with_short_sweeps};
 use crate::stage1::activity::{of, within};
 use crate::stage1::contiguous::invalidate;
 use crate::stage1::regime::{Regime, flush};
@@ -130,6 +130,7 @@ fn regime(scene: &Scene) -> Regime {
 /// Makes `requests` to the leaf of `scene`, each from every place.
 fn visit(bench: &mut Bench, scene: Scene, requests: Vec<CoreRequest>) -> Result<(), Failure> {
     bench.restart()?;
+    with_short_sweeps(bench);
     bench.setup().straps.prefetch = false;
     scene.tree.load(bench)?;
     let regime = regime(&scene);
@@ -167,6 +168,7 @@ fn join_prefetch(
     requests: Vec<CoreRequest>,
 ) -> Result<(), Failure> {
     bench.restart()?;
+    with_short_sweeps(bench);
     bench.setup().straps.prefetch = true;
     bench.setup().memory.jitter = 150;
     scene.tree.load(bench)?;

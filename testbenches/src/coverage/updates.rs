@@ -8,7 +8,7 @@ use cosim::sim::{CoreHandle, SimHandle};
 use vmsa::VaRange::Lower;
 use vmsa::{Descriptor, DsbKind, El, Tlbi, TlbiScope};
 
-use super::leaf::{PA, Scene, Shape, user};
+use super::leaf::{PA, Scene, Shape, user, with_short_sweeps};
 use crate::invalidation::record::{Record, cores};
 use crate::stage1::activity::within;
 use crate::stage1::regime::{Regime, flush};
@@ -86,6 +86,7 @@ fn shapes(bench: &mut Bench) -> Result<(), Failure> {
 
 fn one(bench: &mut Bench, shape: Shape, case: Case) -> Result<(), Failure> {
     bench.restart()?;
+    with_short_sweeps(bench);
     let scene = Scene::new(Lower, 48, shape, OFFSET, case.like);
     scene.tree.load(bench)?;
     let record = Record::on(bench)?;
