@@ -73,7 +73,7 @@ pub const ALIGNMENT: Axis = axis("alignment", &["aligned", "unaligned"]);
 pub const REACH: Axis = axis("boundary", &["word", "page"]);
 /// What became of an access across a boundary.
 pub const CROSSING: Axis = axis("outcome", &["good", "first-faults", "second-faults"]);
-/// Faults whose status code has a level, by [`levelled_fault`].
+/// Faults whose status code has a level, by [`fault`].
 pub const LEVELLED_FAULT: Axis = axis(
     "fault",
     &[
