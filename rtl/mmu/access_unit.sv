@@ -89,12 +89,17 @@ module access_unit
   logic advance, replay;  // the request in A, or one of the miss queue, moves to B
   logic b_leaves;
   logic a_alone, a_simple, a_passes, queue_empty, queue_full, collides, stop, replay_valid;
+  logic b_writes_register;
 
   assign a_simple = translates(a_q.op) && !crosses_word(a_q.va[2:0], size_of(a_q.op, a_q.size));
   assign a_passes = a_simple && a_q.op inside {OP_LOAD, OP_FETCH, OP_AT};
   assign a_alone  = a_passes ? !collides && !queue_full : queue_empty && !queue_full;
   assign replay   = replay_valid && (state_q == EMPTY || b_leaves);
-  assign advance  = a_q.valid && (state_q == EMPTY || b_leaves) && !replay_valid && !stop && a_alone;
+  // What A looked up in the cycle of a register write would be checked by the old value here and
+  // walked by the new one (section 13.5: a walk uses one snapshot of each register).
+  assign b_writes_register = state_q == CHECK && b_q.op == OP_MSR;
+  assign advance  = a_q.valid && (state_q == EMPTY || b_leaves) && !replay_valid && !stop && a_alone &&
+                    !b_writes_register;
   assign req_ready_o = (!a_q.valid || advance) && go_req_i;
 
   logic relookup;

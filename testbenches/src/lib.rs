@@ -21,6 +21,7 @@ const MODULES: &[&[Testbench]] = &[
     stage1::untranslated::TESTBENCHES,
     stage1::ranges::TESTBENCHES,
     stage1::range_control::TESTBENCHES,
+    stage1::register_write::TESTBENCHES,
     stage1::asid_source::TESTBENCHES,
     stage1::geometry::TESTBENCHES,
     stage1::ignored_bits::TESTBENCHES,

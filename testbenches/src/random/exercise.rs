@@ -354,6 +354,10 @@ impl Place {
             },
             self.regime,
         ] {
+            // An access behind each write before anything synchronises.
+            let write = CoreRequest::msr(SysReg::Tcr, regime.tcr.0);
+            let misses = [2, 3].map(|n| CoreRequest::load(self.page(n), 3, El::El0));
+            all(core, remove_all().into_iter().chain([write]).chain(misses)).await;
             regime.enter(core).await;
             // Hardware set access flag and dirty state under other registers.
             for slot in [old, clean] {

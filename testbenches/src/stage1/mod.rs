@@ -23,6 +23,7 @@ pub mod permissions;
 pub mod range_control;
 pub mod ranges;
 pub mod regime;
+pub mod register_write;
 pub mod syndrome;
 pub mod tlb_contents;
 pub mod tlb_context;
