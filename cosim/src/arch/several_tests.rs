@@ -338,3 +338,22 @@ fn history_is_kept_until_no_pe_may_use_it() {
     }
     assert!(bench.judge.history().is_empty());
 }
+
+#[test]
+fn removing_an_upper_table_leaves_the_deeper_one_that_a_walk_cache_holds() {
+    // TLBI-15, section 13.2: an operation for another VA names the level 1 table that both share, and
+    // not the level 2 table, which stands for the whole walk down to it.
+    let (leaves, shared) = (0x3_0000, 0x20_0000);
+    let mut bench = Bench::new(tcr().with_tsz(VaRange::Lower, 30), Profile::default());
+    bench.store(leaves + 8 * 3, page(0xa000).0);
+    bench.store(LEAVES, Descriptor::table(leaves).0);
+    bench.tlbi(Tlbi::vmalle1(Local));
+    assert_eq!(bench.read(at(0xa000)), Ok(Accepted::Current));
+    bench.store(LEAVES, 0);
+    bench.tlbi(Tlbi::vae1(Local, VA + shared, 1, None));
+    bench.store(leaves + 8 * 3, page(0xd000).0);
+    assert_eq!(bench.read(at(0xd000)), Ok(Accepted::Lawful));
+    bench.tlbi(Tlbi::vae1(Local, VA, 1, None));
+    assert_eq!(bench.read(at(0xd000)), no("TLBI-01"));
+    assert_eq!(bench.read(fault(0x06)), Ok(Accepted::Current));
+}

@@ -30,29 +30,48 @@ impl Search<'_> {
     /// Whether a walk may have read the last value at some instant from `floor` on, having read the
     /// tables of `path` in order before it.
     ///
-    /// The bound of a table (S_tab) counts operations up to that instant only: one that removed the
-    /// table entry later did not remove the leaf already held (TLBI-15). The first read of a walk of a
-    /// replaced context was made before the ISB that ended it (WALK-22); what its entries lead to may be
-    /// read later.
+    /// The bound of a table (S_tab) counts operations up to the read of what lies below it only: one
+    /// that removed the table entry later removed neither the leaf nor the deeper table already held
+    /// (TLBI-15). The first read of a walk of a replaced context was made before the ISB that ended it
+    /// (WALK-22); what its entries lead to may be read later.
     pub(super) fn possible(&self, way: &Way<'_>, path: &Path, span: Span, floor: u64) -> bool {
         let first_by = way.until.unwrap_or(u64::MAX);
+        // The least instants of the reads that satisfy every lower bound. Each bound grows with the
+        // instant of the read below, so raising them in turn ends there.
+        let mut instants = [0; 3];
         let mut instant = floor.max(span.begin);
         loop {
-            // tau never decreases along the path.
-            let (mut tau, mut first) = (0, None);
-            for (held, table) in path.tables.iter().flatten() {
-                tau = tau.max(table.begin).max(self.bound(held, instant));
-                if tau >= table.end && !self.unbound {
-                    return false;
+            let before = instant;
+            let mut below = instant;
+            for (own, table) in instants.iter_mut().zip(&path.tables).rev() {
+                if let Some((held, table)) = table {
+                    *own = (*own).max(table.begin).max(self.bound(held, below));
+                    below = *own;
                 }
-                first.get_or_insert(tau);
             }
-            if tau <= instant || self.unbound {
-                let in_context = first.unwrap_or(instant) < first_by;
-                return (in_context && instant < span.end || self.unbound) && instant <= self.used;
+            // tau never decreases along the path.
+            let mut tau = 0;
+            let mut raised = false;
+            for (own, table) in instants.iter_mut().zip(&path.tables) {
+                if table.is_some() {
+                    raised |= *own < tau;
+                    tau = tau.max(*own);
+                    *own = tau;
+                }
             }
-            instant = tau;
+            instant = instant.max(tau);
+            if instant == before && !raised {
+                break;
+            }
         }
+        let in_time = |(table, instant): (&Option<(Held, Span)>, &u64)| {
+            table.is_none_or(|(_, table)| *instant < table.end)
+        };
+        let lawful = path.tables.iter().zip(&instants).all(in_time) && instant < span.end;
+        let mut reads = path.tables.iter().zip(&instants);
+        let first = reads.find(|(table, _)| table.is_some());
+        let in_context = first.map_or(instant, |(_, first)| *first) < first_by;
+        (lawful && in_context || self.unbound) && instant <= self.used
     }
 
     /// The latest operation up to `until` that an entry like `held` shall not be older than.
