@@ -42,6 +42,25 @@ impl Registers {
         }
     }
 
+    /// The registers of a walk, with the controls that each access is checked by from `checked`: those
+    /// of SCTLR_EL1 but the byte order of tables, and the tag bits and E0PD of TCR_EL1. EPD is that of
+    /// the walk: entries of a range that was disabled only later serve on (TLB-34).
+    #[must_use]
+    pub fn checked_by(&self, checked: &Self) -> Self {
+        let mut tcr = self.tcr;
+        for range in [VaRange::Lower, VaRange::Upper] {
+            tcr = tcr
+                .with_tbi(range, checked.tcr.tbi(range))
+                .with_tbid(range, checked.tcr.tbid(range))
+                .with_e0pd(range, checked.tcr.e0pd(range));
+        }
+        Self {
+            tcr,
+            sctlr: checked.sctlr.with_ee(self.sctlr.ee()),
+            ..*self
+        }
+    }
+
     /// TTBR of `range`.
     #[must_use]
     pub const fn ttbr(&self, range: VaRange) -> Ttbr {

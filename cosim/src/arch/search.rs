@@ -8,7 +8,7 @@ use vmsa::{Descriptor, FaultKind};
 use super::access::{Access, Fault, Reason};
 use super::attributes::Attributes;
 use super::candidate::Candidate;
-use super::context::Context;
+use super::context::{Context, Registers};
 use super::history::Span;
 use super::path::Path;
 use super::permission::Rights;
@@ -93,15 +93,33 @@ impl Search<'_> {
             }
         }
         // Entries of replaced contexts live on where ASID or nG let them match (section 13.5).
-        program.retired().iter().any(|retired| {
-            let context = Context {
-                registers: retired.registers,
-                profile,
-            };
+        let mut in_retired = |registers: Registers, until: u64| {
+            let context = Context { registers, profile };
             let mut filtered = |candidate: &Candidate, global: bool| {
                 (global || asids.contains(&Some(context.asid()))) && visit(candidate)
             };
-            self.in_retired(memory, &context, access, retired.until, &mut filtered)
+            self.in_retired(memory, &context, access, until, &mut filtered)
+        };
+        if program
+            .retired()
+            .iter()
+            .any(|retired| in_retired(retired.registers, retired.until))
+        {
+            return true;
+        }
+        // And an entry cached under one value of a register serves an access that is checked by another.
+        let (isb, order) = (self.pending.isb, self.pending.order);
+        program.for_each_context(isb, order, &mut |checked| {
+            let mut mixed = |walked: &Registers, until: u64| {
+                let registers = walked.checked_by(checked);
+                let translate = walked.sctlr.m() && checked.sctlr.m();
+                translate && registers != *walked && in_retired(registers, until)
+            };
+            program.for_each_context(isb, order, &mut |walked| mixed(walked, u64::MAX))
+                || program
+                    .retired()
+                    .iter()
+                    .any(|retired| mixed(&retired.registers, retired.until))
         })
     }
 

@@ -357,3 +357,23 @@ fn removing_an_upper_table_leaves_the_deeper_one_that_a_walk_cache_holds() {
     assert_eq!(bench.read(at(0xd000)), no("TLBI-01"));
     assert_eq!(bench.read(fault(0x06)), Ok(Accepted::Current));
 }
+
+#[test]
+fn an_entry_cached_under_old_controls_is_checked_by_the_new_ones() {
+    // Section 13.5: limits by HPD are those of the walk, E0PD is that of the access.
+    let (limited, open) = (tcr().with_e0pd(VaRange::Lower, true), tcr());
+    let open = open.with_hpd(VaRange::Lower, true);
+    let mut bench = Bench::new(limited, Profile::default());
+    // APTable[0]: EL0 is kept out of what lies below.
+    bench.store(ROOT, Descriptor::table(LEAVES).with_ap_table(1).0);
+    bench.tlbi(Tlbi::vmalle1(Local));
+    let translated = Fsc::encode(vmsa::FaultKind::Permission, 3).0;
+    bench.run(Operation::Msr(SysReg::Tcr, open.0));
+    bench.run(Operation::Isb);
+    assert_eq!(bench.read(at(0xa000)), Ok(Accepted::Current));
+    // As an EL1 access cached it before.
+    assert_eq!(bench.read(fault(translated)), Ok(Accepted::Lawful));
+    bench.tlbi(Tlbi::vmalle1(Local));
+    assert!(bench.read(fault(translated)).is_err());
+    assert_eq!(bench.read(at(0xa000)), Ok(Accepted::Current));
+}
