@@ -28,6 +28,11 @@ struct Update {
     after: u64,
 }
 
+/// Whether no access depends on `walk`: a prefetch, or one that an invalidation cancelled.
+fn serves_nobody(walk: &WalkRecord) -> bool {
+    walk.prefetch || walk.cancelled.is_some()
+}
+
 /// An access in flight and the updates made for it.
 #[derive(Debug)]
 struct Access {
@@ -67,14 +72,27 @@ impl HafMonitor {
             .byte_orders(before)
             .zip(registers.byte_orders(after))
             .collect();
-        let walk_of = |before: u64| {
-            self.walks
-                .of(core)
-                .find(|walk| !walk.ended && walk.read_at(address) == Some(Descriptor(before)))
+        let walk_of = |before: u64, after: u64| {
+            let live = || {
+                let walks = self.walks.live(core);
+                walks.filter(|walk| walk.read_at(address) == Some(Descriptor(before)))
+            };
+            // A commit does not say which walk made it. Of several that read the same value, it is
+            // one that could have made this change and no more; one that serves nobody, if there is.
+            let dirty = before & !after & AP2 != 0;
+            let writes = |walk: &&WalkRecord| {
+                let access = accesses.get(&walk.id).filter(|_| !walk.prefetch);
+                access.is_some_and(|access| matches!(access.request.op, Op::Store | Op::Cas))
+            };
+            live()
+                .find(|walk| !dirty && serves_nobody(walk))
+                .or_else(|| live().find(|walk| walk.open() && writes(walk) == dirty))
+                .or_else(|| live().find(|walk| walk.open()))
+                .or_else(|| live().next())
         };
         let matching = decoded
             .iter()
-            .find(|&&(before, _)| walk_of(before).is_some());
+            .find(|&&(before, after)| walk_of(before, after).is_some());
         let Some(&(before, after)) = matching.or(decoded.last()) else {
             return;
         };
@@ -83,7 +101,7 @@ impl HafMonitor {
             before,
             after,
         };
-        let walk = walk_of(before);
+        let walk = walk_of(before, after);
         let mut judge = Judge {
             cycle,
             core,
@@ -124,6 +142,8 @@ impl HafMonitor {
         judge.leaf();
         match accesses.get_mut(&walk.id) {
             _ if walk.prefetch => judge.speculative(),
+            // The walk that replaces it may fault (HAF-07).
+            _ if walk.cancelled.is_some() => {}
             Some(access) => {
                 judge.allowed_for(access);
                 access.updates.push(update);

@@ -307,6 +307,14 @@ impl Walks {
             .flat_map(|core| core.slots.iter().flatten().chain(core.past.iter().rev()))
     }
 
+    /// The walks of `core` that may still ask memory for something: those under way, and those
+    /// cancelled last in their slot, whose last request may be on its way.
+    pub fn live(&self, core: u8) -> impl Iterator<Item = &WalkRecord> {
+        let core = self.cores.get(usize::from(core));
+        core.into_iter()
+            .flat_map(|core| core.slots.iter().flatten())
+    }
+
     /// The walk of `core` in `slot` that has not ended.
     #[must_use]
     pub fn slot(&self, core: u8, slot: u8) -> Option<&WalkRecord> {

@@ -3,9 +3,9 @@
 
 use super::*;
 use crate::check::feed::{
-    assert_fires, assert_quiet, change_walk, commit, issue, judge, response, walk, walk_end,
+    assert_fires, assert_quiet, change_walk, commit, effect, issue, judge, response, walk, walk_end,
 };
-use crate::dut::ports::WalkKind::{Begin, Step};
+use crate::dut::ports::WalkKind::{Begin, Step, Swap};
 use vmsa::{El, Fsc, SysReg};
 
 const VA: u64 = 0x4000_1000;
@@ -151,4 +151,79 @@ fn a_prefetch_may_set_af_and_nothing_else() {
     // Not valid, and no leaf.
     assert_fires(&prefetched(CLEAN & !1, CLEAN & !1 | AF), "HAF-07");
     assert_fires(&prefetched(CLEAN & !2, CLEAN & !2 | AF), "HAF-07");
+}
+
+#[test]
+fn of_two_walks_that_read_one_descriptor_the_prefetch_may_have_set_af() {
+    let tcr = Tcr(0).with_ha(true).with_hd(true).0;
+    let request = CoreRequest { id: 5, ..store() };
+    let prefetch = |event| {
+        change_walk(event, |step| {
+            (step.prefetch, step.slot) = (true, 1);
+        })
+    };
+    let events = |dirty: u64| {
+        vec![
+            issue(1, CoreRequest::msr(SysReg::Tcr, tcr)),
+            issue(2, CoreRequest::isb()),
+            response(3, CoreRequest::isb(), |_| ()),
+            issue(4, request),
+            walk(5, 5, VA, Begin, 3, SLOT, 0),
+            prefetch(walk(6, 5, VA + 0x1000, Begin, 3, SLOT, 0)),
+            prefetch(walk(8, 5, VA + 0x1000, Step, 3, SLOT, CLEAN)),
+            walk(9, 5, VA, Step, 3, SLOT, CLEAN),
+            update(CLEAN, CLEAN | AF),
+            walk(14, 5, VA, Swap, 3, SLOT, CLEAN | AF),
+            commit(18, CommitKind::Update, SLOT, CLEAN | AF, dirty),
+            walk_end(30, 5, VA, None),
+            response(31, request, |_| ()),
+        ]
+    };
+    let good = events((CLEAN | AF) & !AP2);
+    assert_quiet(&judge(&mut HafMonitor::new(), &Memory::default(), &good));
+    let bad = events((CLEAN | AF) ^ 1 << 55);
+    assert_fires(
+        &judge(&mut HafMonitor::new(), &Memory::default(), &bad),
+        "HAF-05",
+    );
+}
+
+#[test]
+fn a_walk_cancelled_long_ago_made_no_update() {
+    // Its slot has walked again since, for the same request and then for another one.
+    let tcr = Tcr(0).with_ha(true).0;
+    let first = CoreRequest { id: 5, ..store() };
+    let second = CoreRequest {
+        id: 6,
+        ..CoreRequest::load(VA, 3, El::El0)
+    };
+    let fault = Some(Fsc::encode(FaultKind::Permission, 3));
+    let events = [
+        issue(1, CoreRequest::msr(SysReg::Tcr, tcr)),
+        issue(2, CoreRequest::isb()),
+        response(3, CoreRequest::isb(), |_| ()),
+        issue(4, first),
+        walk(5, 5, VA, Begin, 3, SLOT, 0),
+        walk(6, 5, VA, Step, 3, SLOT, CLEAN),
+        effect(7, 0, None, 0),
+        walk(8, 5, VA, Begin, 3, SLOT, 0),
+        walk(9, 5, VA, Step, 3, SLOT, CLEAN),
+        walk_end(10, 5, VA, fault),
+        response(11, first, |r| r.fault = fault),
+        issue(12, second),
+        walk(13, 6, VA, Begin, 3, SLOT, 0),
+        walk(14, 6, VA, Step, 3, SLOT, CLEAN),
+        commit(15, CommitKind::Update, SLOT, CLEAN, CLEAN | AF),
+        walk_end(18, 6, VA, None),
+        response(19, second, |_| ()),
+    ];
+    let quiet = judge(&mut HafMonitor::new(), &Memory::default(), &events);
+    assert_quiet(&quiet);
+    // The walk that did make it is still held to account.
+    let mut faulted = events;
+    if let EventKind::Response { response, .. } = &mut faulted[16].kind {
+        response.fault = fault;
+    }
+    let out = judge(&mut HafMonitor::new(), &Memory::default(), &faulted);
+    assert_fires(&out, "HAF-10");
 }
