@@ -229,24 +229,29 @@ pub fn kept_past<'a, T>(
 where
     T: AsRef<Operation> + 'a,
 {
-    let table = |level: u8| Held {
+    let table = |level: u8, asid: u16| Held {
         va: walk.va,
         mask: !(reach(Some(walk), level) - 1),
         reach: reach(Some(walk), level),
         level,
-        asid: entry.asid,
+        asid,
         global: false,
         table: true,
     };
     for (cycle, operation) in effects.filter(|(cycle, _)| *cycle > walk.begun) {
         let named = |held: Held| held.named_by(operation.as_ref(), asid8);
-        let from_cache = walk.cached_start && named(table(walk.start.0.saturating_sub(1)));
+        // Tables go by the ASID of the walk, also on the way to a global leaf, which has none (TLB-23).
+        let table_named = |level| {
+            let mut asids = walk.registers.asids(asid8);
+            asids.all(|asid| named(table(level, asid)))
+        };
+        let from_cache = walk.cached_start && table_named(walk.start.0.saturating_sub(1));
         let mut read_before = walk.reads.iter().filter(|read| read.cycle <= *cycle);
         let kept = read_before.any(|read| {
             if read.level == entry.level {
                 named(*entry)
             } else {
-                read.level < entry.level && named(table(read.level))
+                read.level < entry.level && table_named(read.level)
             }
         });
         if from_cache || kept {

@@ -271,6 +271,48 @@ fn a_hit_on_an_entry_of_another_asid_fires_tlb_21() {
 }
 
 #[test]
+fn tables_on_the_way_to_a_global_leaf_go_by_the_asid_of_the_walk() {
+    let global = page().with_ng(false);
+    let aside1 = |asid| CoreRequest::tlbi(Tlbi::aside1(TlbiScope::Local, asid));
+    let events = |asid| {
+        let mut events = context();
+        events.extend([
+            issue(10, load(5, VA)),
+            walk(11, 5, VA, Begin, 2, 0, 0),
+            walk(
+                12,
+                5,
+                VA,
+                Step,
+                2,
+                0x8100_0000,
+                Descriptor::table(0x8000_0000).0,
+            ),
+            issue(13, aside1(asid)),
+            change_effect(effect(14, 0, None, 0)),
+            at(response(14, aside1(asid), |_| ()), 13),
+            walk(15, 5, VA, Step, 3, SLOT, global.0),
+            walk_end(16, 5, VA, None),
+            change_fill(fill(17, 0, VA, PA, PAGE), |change| {
+                (change.global, change.asid) = (true, 0);
+            }),
+        ]);
+        events
+    };
+    // ASID 1 is that of the walk, which went on below a table that had to go; ASID 0 is nobody's.
+    assert_fires(&judged(&[events(1)]), "TLBI-07");
+    assert_quiet(&judged(&[events(0)]));
+}
+
+/// `event`, the effect of an operation, that cancels no walk.
+fn change_effect(mut event: Event) -> Event {
+    if let EventKind::Invalidate { change, .. } = &mut event.kind {
+        change.cancelled = 0;
+    }
+    event
+}
+
+#[test]
 fn a_hit_without_any_entry_fires_tlb_20() {
     assert_fires(&judged(&[context(), hit(10, VA, PA).to_vec()]), "TLB-20");
 }
