@@ -12,6 +12,7 @@ pub mod litmus;
 pub mod random;
 pub mod selftest;
 pub mod stage1;
+pub mod stress;
 pub mod walker;
 
 use cosim::regress::Testbench;
@@ -83,6 +84,7 @@ const MODULES: &[&[Testbench]] = &[
     coverage::maintenance::TESTBENCHES,
     random::TESTBENCHES,
     selftest::TESTBENCHES,
+    stress::TESTBENCHES,
 ];
 
 const COUNT: usize = {

@@ -6,14 +6,14 @@
 //! is mapped where. Checkers and the scoreboard judge each answer; the load itself adds what the
 //! operating system knows of its own mappings and, with one core, a flat shadow of user memory.
 
-mod control;
+pub(crate) mod control;
 pub(crate) mod exercise;
 mod faults;
 mod maintenance;
 mod material;
 mod os;
 mod place;
-mod setup;
+pub(crate) mod setup;
 mod spaces;
 mod tables;
 mod traffic;
