@@ -11,5 +11,6 @@ pub mod nearest;
 pub mod regress;
 pub mod selftest;
 pub mod sim;
+pub mod stimulus;
 pub mod vectors;
 pub mod wave;

@@ -15,6 +15,7 @@ fn bench() -> Bench {
         plant: None,
         cycles: None,
         recording: Default::default(),
+        coverage: false,
         interrupt: Default::default(),
     })
 }

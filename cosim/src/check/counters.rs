@@ -153,7 +153,7 @@ impl Monitor for CounterMonitor {
                 let expected = self.cores.entry(*core).or_default();
                 expected.event(event, *core, &self.layout, &self.straps, &self.walks);
             }
-            EventKind::Assertion { .. } => {}
+            EventKind::ErrorMark { .. } | EventKind::Assertion { .. } => {}
         }
     }
 }

@@ -8,10 +8,13 @@ mod list;
 mod litmus;
 mod litmus_table;
 mod replay;
+mod replay_stimulus;
 mod run;
+mod selection;
 mod selftest;
+mod shrink;
 mod stats;
-mod strap;
+pub(crate) mod strap;
 mod walk;
 
 use std::io::Write;
@@ -64,6 +67,10 @@ enum Command {
     Selftest(selftest::Arguments),
     /// Replay translation vectors and compare every answer with the reference
     Replay(replay::Arguments),
+    /// Reduce a red run to the steps that its failure needs, as a file and as a directed testbench
+    Shrink(shrink::Arguments),
+    /// Replay a recorded or shrunk stimulus under all checkers
+    ReplayStimulus(replay_stimulus::Arguments),
     /// Draw one table walk step by step
     Walk(walk::Arguments),
     /// Run litmus scenarios and count their outcomes
@@ -76,9 +83,11 @@ impl Command {
     fn json(&self) -> bool {
         match self {
             Self::List(arguments) => arguments.json,
-            Self::Run(arguments) => arguments.json,
+            Self::Run(arguments) => arguments.selection.json,
             Self::Selftest(arguments) => arguments.json,
             Self::Replay(arguments) => arguments.json,
+            Self::Shrink(arguments) => arguments.run.json,
+            Self::ReplayStimulus(arguments) => arguments.json,
             Self::Walk(arguments) => arguments.json,
             Self::Litmus(arguments) => arguments.json,
             Self::Coverage(arguments) => arguments.json,
@@ -91,6 +100,8 @@ impl Command {
             Self::Run(arguments) => run::execute(arguments, registry),
             Self::Selftest(arguments) => selftest::execute(arguments),
             Self::Replay(arguments) => replay::execute(arguments),
+            Self::Shrink(arguments) => shrink::execute(arguments, registry),
+            Self::ReplayStimulus(arguments) => replay_stimulus::execute(arguments),
             Self::Walk(arguments) => walk::execute(arguments),
             Self::Litmus(arguments) => litmus::execute(arguments, catalogue),
             Self::Coverage(arguments) => coverage::execute(arguments),

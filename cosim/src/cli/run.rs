@@ -8,16 +8,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::strap::{self, StrapArguments};
-use super::{CommandResult, UsageError, coverage, say, stats};
+use super::selection::Selection;
+use super::{CommandResult, UsageError, coverage, say, stats, strap};
 use crate::dut::TraceFormat;
-use crate::dut::ports::Straps;
-use crate::nearest::nearest;
 use crate::regress::Testbench;
 use crate::regress::context::Recording;
 use crate::regress::interrupt::Interrupt;
 use crate::regress::runner::{self, Job, JobResult, Options, Progress, Verdict};
-use crate::regress::testbench::{PLANTED, find, find_plant};
 use crate::sim::TraceRequest;
 
 /// Arguments of `run`.
@@ -35,35 +32,9 @@ use crate::sim::TraceRequest;
     simulations of a run, one table a run; --stats-json writes the same numbers of all runs to a file.\n\n{}",
     strap::HELP))]
 pub struct Arguments {
-    /// Testbenches to run (see `mmu-cosim list`)
-    #[arg(
-        value_name = "NAME",
-        required_unless_present = "all",
-        conflicts_with = "all"
-    )]
-    pub names: Vec<String>,
-    /// Run every registered testbench
-    #[arg(long)]
-    pub all: bool,
-    /// Hardware configuration; several may be given, separated by commas
-    #[arg(long, value_name = "C", value_delimiter = ',', default_value = "1x1")]
-    pub config: Vec<String>,
-    /// Switch on a planted fault of rtl/sva/plants.toml (on configuration `planted`), to see what
-    /// the report of a red run looks like
-    #[arg(long, value_name = "ID", conflicts_with = "config")]
-    pub plant: Option<String>,
-    /// First seed
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-    /// Number of seeds: N, N+1, ...
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    pub seeds: u64,
-    /// Budget of simulated cycles for each run; testbenches have their own default
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub cycles: Option<u64>,
-    /// Straps
+    /// What to run
     #[command(flatten)]
-    pub straps: StrapArguments,
+    pub selection: Selection,
     /// Print the event counters after each run, as `perf stat` does
     #[arg(long)]
     pub stats: bool,
@@ -76,9 +47,6 @@ pub struct Arguments {
     /// Runs at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: u16,
-    /// Print one JSON object as the last line
-    #[arg(long)]
-    pub json: bool,
     /// Write a waveform of a single run: .fst or .vcd; transactions go beside it
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
@@ -95,7 +63,7 @@ pub struct Arguments {
 
 /// Runs what the arguments name.
 pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
-    let jobs = jobs(arguments, registry)?;
+    let jobs = arguments.selection.jobs(registry)?;
     let recording = recording(arguments, &jobs)?;
     let covered = arguments.coverage.as_deref().map(coverage::open);
     let covered = covered.transpose()?;
@@ -146,7 +114,7 @@ pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
         "runs={} passed={passed} failed={failed}{interrupted} cycles={cycles}",
         results.len()
     ));
-    if arguments.json {
+    if arguments.selection.json {
         let results: Vec<Value> = jobs
             .iter()
             .zip(&results)
@@ -159,78 +127,6 @@ pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
         say(&all.to_string());
     }
     Ok(pass)
-}
-
-fn jobs<'a>(arguments: &Arguments, registry: &'a [Testbench]) -> Result<Vec<Job<'a>>, UsageError> {
-    let built: Vec<&str> = cosim_bridge::configs()
-        .iter()
-        .map(|config| config.name)
-        .collect();
-    let plant = arguments.plant.as_deref().map(find_plant).transpose();
-    let plant = plant.map_err(UsageError)?;
-    let planted = [PLANTED.to_owned()];
-    let configs = if plant.is_some() {
-        &planted
-    } else {
-        &arguments.config[..]
-    };
-    for config in configs {
-        if !built.contains(&config.as_str()) {
-            let names = built.join(", ");
-            let hint = hint(nearest(config, built.iter().copied()));
-            let message = format!("no configuration is called `{config}`{hint}; there are {names}");
-            return Err(UsageError(message));
-        }
-    }
-    let straps = strap::apply(Straps::default(), &arguments.straps.strap)?;
-    let mut testbenches = Vec::new();
-    if arguments.all {
-        testbenches.extend(registry);
-    }
-    for name in &arguments.names {
-        testbenches.push(find(registry, name).map_err(|near| {
-            let hint = hint(near);
-            UsageError(format!(
-                "no testbench is called `{name}`{hint}; `mmu-cosim list` names all"
-            ))
-        })?);
-    }
-    let last = arguments
-        .seed
-        .checked_add(arguments.seeds - 1)
-        .ok_or_else(|| {
-            UsageError(format!(
-                "--seed {} has no {} seeds after it",
-                arguments.seed, arguments.seeds
-            ))
-        })?;
-    let mut jobs = Vec::new();
-    for testbench in testbenches {
-        for config in configs {
-            for seed in arguments.seed..=last {
-                let (config, cycles) = (config.clone(), arguments.cycles);
-                jobs.push(Job {
-                    testbench,
-                    config,
-                    seed,
-                    plant,
-                    cycles,
-                    straps,
-                    settings: arguments.straps.strap.clone(),
-                });
-            }
-        }
-    }
-    if jobs.is_empty() {
-        return Err(UsageError(
-            "no testbench is registered in this binary".to_owned(),
-        ));
-    }
-    Ok(jobs)
-}
-
-fn hint(near: Option<&str>) -> String {
-    near.map_or(String::new(), |near| format!("; did you mean `{near}`?"))
 }
 
 fn recording(arguments: &Arguments, jobs: &[Job<'_>]) -> Result<Recording, UsageError> {

@@ -86,6 +86,54 @@ pub fn apply(mut straps: Straps, settings: &[String]) -> Result<Straps, String> 
     Ok(straps)
 }
 
+/// The settings that make `straps` out of the default ones: what [`apply`] takes.
+#[must_use]
+pub fn settings(straps: &Straps) -> Vec<String> {
+    let default = Straps::default();
+    let switch = |on: bool| if on { "on" } else { "off" }.to_owned();
+    let part = |part: Option<u8>| part.map(|part| part.to_string());
+    let mut settings = Vec::new();
+    let mut given = |name: &str, value: Option<String>| {
+        settings.extend(value.map(|value| format!("{name}={value}")));
+    };
+    given("itlb", part(straps.itlb_entries));
+    given("dtlb", part(straps.dtlb_entries));
+    given("l2-ways", part(straps.l2_ways));
+    given("l2-sets", part(straps.l2_sets_log2));
+    given("walkers", part(straps.walkers));
+    for (name, own, other) in [
+        ("contiguous", straps.contiguous, default.contiguous),
+        ("asid8", straps.asid8, default.asid8),
+        ("walk-caches", straps.walk_caches, default.walk_caches),
+        ("prefetch", straps.prefetch, default.prefetch),
+        (
+            "conflict-abort",
+            straps.conflict_abort,
+            default.conflict_abort,
+        ),
+    ] {
+        given(name, (own != other).then(|| switch(own)));
+    }
+    for (name, own, other) in [
+        ("hafdbs", straps.hafdbs, default.hafdbs),
+        ("ets", straps.ets, default.ets),
+        ("bbml", straps.bbml, default.bbml),
+    ] {
+        given(name, (own != other).then(|| own.to_string()));
+    }
+    if straps.delay != default.delay {
+        let channels = Delays::CHANNELS
+            .iter()
+            .filter(|(_, channel)| straps.delay.bits() & channel.bits() != 0);
+        let names: Vec<_> = channels.map(|(name, _)| *name).collect();
+        given("delay", Some(names.join("+")));
+    }
+    if straps.delay_seed != default.delay_seed {
+        given("delay-seed", Some(straps.delay_seed.to_string()));
+    }
+    settings
+}
+
 fn ets(setting: &str, value: &str) -> Result<u8, String> {
     match value {
         "0" => Ok(0),
@@ -183,6 +231,12 @@ mod tests {
             delay_seed: 300,
         };
         assert_eq!(straps, Ok(expected));
+        assert_eq!(
+            apply(Straps::default(), &settings(&expected)),
+            Ok(expected),
+            "and back"
+        );
+        assert!(settings(&Straps::default()).is_empty());
     }
 
     #[test]

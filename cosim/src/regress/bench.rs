@@ -19,6 +19,7 @@ use crate::check::{self, Checkers, Expectation};
 use crate::coverage::{Collector, Hits};
 use crate::dut::Counts;
 use crate::sim::{CoreHandle, RunEnd, Seed, SimConfig, SimHandle, Simulation};
+use crate::stimulus::Recorder;
 use crate::wave::TransactionWriter;
 
 /// Cycles that one [`Bench::run`] may take unless `--cycles` says otherwise.
@@ -299,6 +300,8 @@ impl Bench {
         let straps = config.straps;
         let checks = config.checks;
         let planted = config.plant.is_some();
+        let slot = recording.stimulus.clone().filter(|_| recorded);
+        let recorder = slot.map(|slot| Recorder::new(&config, slot));
         let mut simulation =
             Simulation::new(config).map_err(|error| Failure::setup(error.to_string()))?;
         if checks {
@@ -310,6 +313,9 @@ impl Bench {
             collector.borrow_mut().begin(straps, cores);
             simulation.add_monitor(Rc::clone(collector));
         }
+        recorder
+            .into_iter()
+            .for_each(|recorder| simulation.add_monitor(recorder));
         simulation.set_interrupt(self.context.interrupt.flag());
         if recorded {
             if let Some(path) = &recording.log {

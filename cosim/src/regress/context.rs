@@ -7,6 +7,7 @@ use cosim_bridge::PlantInfo;
 
 use super::interrupt::Interrupt;
 use crate::sim::TraceRequest;
+use crate::stimulus::Slot;
 
 /// Files that a run writes beside its verdict.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +20,8 @@ pub struct Recording {
     pub transactions: Option<PathBuf>,
     /// Event log, one line an event.
     pub log: Option<PathBuf>,
+    /// Where the stimulus is left when the simulation ends.
+    pub stimulus: Option<Slot>,
     /// Run on past violations and stop after this cycle, to show what follows a failure.
     pub stop_after: Option<u64>,
 }

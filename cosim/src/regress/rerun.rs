@@ -58,6 +58,7 @@ pub(crate) fn record(
         transactions: Some(transactions.clone()),
         log: Some(events.clone()),
         stop_after: Some(*artefacts.window.end()),
+        ..Recording::default()
     };
     artefacts.trouble = match again(recording) {
         Some(again) if again.what == failure.what && again.cycle == failure.cycle => None,

@@ -206,7 +206,7 @@ fn run_job(job: &Job<'_>, options: &Options) -> JobResult {
 }
 
 /// Runs one job once.
-pub(super) fn attempt(
+pub(crate) fn attempt(
     job: &Job<'_>,
     recording: Recording,
     coverage: bool,

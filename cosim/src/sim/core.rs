@@ -48,15 +48,27 @@ pub(crate) struct CoreAgent {
 }
 
 impl CoreAgent {
-    /// Queues a request and gives it the lowest free id.
-    fn enqueue(&mut self, now: u64, request: CoreRequest) -> u16 {
+    /// Queues a request and gives it the id `wanted` if that is free, else the lowest free one.
+    fn enqueue(&mut self, now: u64, request: CoreRequest, wanted: Option<u16>) -> u16 {
+        if let Some(wanted) = wanted {
+            while self.slots.len() <= usize::from(wanted) {
+                self.slots.push(Slot {
+                    request,
+                    stage: Stage::Queued(now),
+                    abandoned: false,
+                    waker: None,
+                });
+                self.free.push(true);
+            }
+        }
         let slot = Slot {
             request,
             stage: Stage::Queued(now),
             abandoned: false,
             waker: None,
         };
-        let id = match self.free.first_one() {
+        let wanted = wanted.map(usize::from).filter(|&id| self.free[id]);
+        let id = match wanted.or_else(|| self.free.first_one()) {
             Some(id) => {
                 self.free.set(id, false);
                 // Keeps the old waker: most often the same task uses the id again.
@@ -169,7 +181,7 @@ impl CoreAgent {
 }
 
 enum Progress {
-    Unasked(CoreRequest),
+    Unasked(CoreRequest, Option<u16>),
     Asked(u16),
     Done,
 }
@@ -187,11 +199,11 @@ pub struct Access {
 
 impl Access {
     fn ask(&mut self) {
-        if let Progress::Unasked(request) = self.progress {
+        if let Progress::Unasked(request, wanted) = self.progress {
             let now = self.shared.now();
             let id = self.shared.cores[self.core]
                 .borrow_mut()
-                .enqueue(now, request);
+                .enqueue(now, request, wanted);
             self.progress = Progress::Asked(id);
         }
     }
@@ -245,13 +257,22 @@ impl CoreHandle {
         Access {
             shared: Rc::clone(&self.shared),
             core: self.core,
-            progress: Progress::Unasked(request),
+            progress: Progress::Unasked(request, None),
         }
     }
 
     /// Asks for `request` now, so that several can be outstanding; await the result later.
     pub fn issue(&self, request: CoreRequest) -> Access {
         let mut access = self.access(request);
+        access.ask();
+        access
+    }
+
+    /// As [`CoreHandle::issue`], under the id that `request` has if no other request has it: for a run
+    /// that shall be as one before, to the letter.
+    pub fn issue_as_before(&self, request: CoreRequest) -> Access {
+        let mut access = self.access(request);
+        access.progress = Progress::Unasked(request, Some(request.id));
         access.ask();
         access
     }

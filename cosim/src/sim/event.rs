@@ -14,7 +14,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::event_text;
-use super::memory::Memory;
+use super::memory::{ErrorOn, Memory};
 use crate::check::Violations;
 use crate::dut::Counts;
 use crate::dut::ports::{
@@ -136,6 +136,13 @@ pub enum EventKind {
         /// Whether the answer is an error (then nothing was written).
         error: bool,
     },
+    /// A word was marked through the back door to answer requests with errors, or its mark removed.
+    ErrorMark {
+        /// Physical address of the 8-byte word.
+        address: u64,
+        /// Which requests fail, and how many of them (`None` is all); `None` for no request.
+        mark: Option<(ErrorOn, Option<u32>)>,
+    },
     /// What the event counters of a core read at the end of the run.
     Counters {
         /// Core.
@@ -157,6 +164,11 @@ pub trait Monitor {
     /// Name for reports.
     fn name(&self) -> &'static str;
 
+    /// Sees memory as it is when the run starts at `cycle`, before any event.
+    fn start(&mut self, cycle: u64, memory: &Memory) {
+        let _ = (cycle, memory);
+    }
+
     /// Sees one event. `memory` is as of now: its coherent image includes every commit up to and
     /// including this event, and of this poll round.
     fn event(&mut self, event: &Event, memory: &Memory, out: &mut Violations);
@@ -171,6 +183,10 @@ pub trait Monitor {
 impl<M: Monitor> Monitor for Rc<RefCell<M>> {
     fn name(&self) -> &'static str {
         self.borrow().name()
+    }
+
+    fn start(&mut self, cycle: u64, memory: &Memory) {
+        self.borrow_mut().start(cycle, memory);
     }
 
     fn event(&mut self, event: &Event, memory: &Memory, out: &mut Violations) {

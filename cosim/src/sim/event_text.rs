@@ -73,6 +73,14 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
              {data:#018x}{}",
             if *error { " ERROR" } else { "" }
         ),
+        EventKind::ErrorMark { address, mark } => {
+            write!(f, "memory errors   [{address:#014x}] ")?;
+            match mark {
+                None => f.write_str("none"),
+                Some((on, None)) => write!(f, "on {on:?}"),
+                Some((on, Some(times))) => write!(f, "on {on:?}, {times} times"),
+            }
+        }
         EventKind::Assertion { id, text } => write!(f, "socket assertion {id}: {text}"),
     }
 }

@@ -215,11 +215,23 @@ impl SimHandle {
             .memory
             .borrow_mut()
             .mark_error(address, on, times);
+        self.tell_mark(address, Some((on, times)));
     }
 
     /// Removes the error mark of the word that holds `address`.
     pub fn clear_error(&self, address: u64) {
         self.shared.memory.borrow_mut().clear_error(address);
+        self.tell_mark(address, None);
+    }
+
+    fn tell_mark(&self, address: u64, mark: Option<(ErrorOn, Option<u32>)>) {
+        if self.shared.observed.get() {
+            let address = address & !7;
+            self.shared.pending.borrow_mut().push(Event {
+                cycle: self.now(),
+                kind: EventKind::ErrorMark { address, mark },
+            });
+        }
     }
 
     /// DRAM requests answered with an error so far.

@@ -151,6 +151,24 @@ impl Memory {
             .is_some_and(|mark| mark.on != ErrorOn::Reads)
     }
 
+    /// Every word, as observers see it, that is not 0: address and value, in ascending order.
+    pub fn words(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let frames = &self.coherent.as_ref().unwrap_or(&self.dram).frames;
+        let mut ordered: Vec<_> = frames.iter().collect();
+        ordered.sort_unstable_by_key(|&(frame, _)| *frame);
+        ordered.into_iter().flat_map(|(frame, words)| {
+            let base = frame << FRAME_SHIFT;
+            let words = (base..).step_by(8).zip(words.iter().copied());
+            words.filter(|&(_, word)| word != 0)
+        })
+    }
+
+    /// The words marked to answer with errors: address, which requests, how many of them.
+    pub fn error_marks(&self) -> impl Iterator<Item = (u64, ErrorOn, Option<u32>)> + '_ {
+        let marks = self.errors.iter();
+        marks.map(|(&address, mark)| (address, mark.on, mark.left))
+    }
+
     /// Number of requests answered with an error so far.
     #[must_use]
     pub fn errors_given(&self) -> u64 {

@@ -32,6 +32,7 @@ pub struct Simulation {
     watchdog: Watchdog,
     trace: Option<TraceControl>,
     interrupt: Option<Arc<AtomicBool>>,
+    started: bool,
     finished: bool,
     counts: Vec<Counts>,
 }
@@ -68,6 +69,7 @@ impl Simulation {
             watchdog: Watchdog::new(config.watchdog),
             trace: config.trace.clone().map(TraceControl::new),
             interrupt: None,
+            started: false,
             finished: false,
             counts: Vec::new(),
             config,
@@ -172,6 +174,10 @@ impl Simulation {
         self.crossing
             .observe(self.config.checks && self.sinks.observing());
         self.handle.shared.observed.set(self.sinks.listening());
+        if !std::mem::replace(&mut self.started, true) {
+            let memory = self.handle.shared.memory.borrow();
+            self.sinks.start(self.handle.now(), &memory);
+        }
     }
 
     fn poll_tasks(&mut self) {

@@ -117,6 +117,13 @@ impl Sinks {
         }
     }
 
+    /// Tells the monitors of the start of the run.
+    pub(crate) fn start(&mut self, cycle: u64, memory: &Memory) {
+        for monitor in &mut self.monitors {
+            monitor.start(cycle, memory);
+        }
+    }
+
     /// Tells the monitors of the end of the run.
     pub(crate) fn finish(&mut self, cycle: u64, memory: &Memory) {
         for monitor in &mut self.monitors {
