@@ -11,6 +11,7 @@ pub mod invalidation;
 pub mod litmus;
 pub mod random;
 pub mod selftest;
+pub mod shrunk;
 pub mod stage1;
 pub mod stress;
 pub mod walker;
@@ -85,6 +86,7 @@ const MODULES: &[&[Testbench]] = &[
     random::TESTBENCHES,
     selftest::TESTBENCHES,
     stress::TESTBENCHES,
+    shrunk::inv_changes_while_waiting::TESTBENCHES,
 ];
 
 const COUNT: usize = {
