@@ -41,9 +41,7 @@ impl Part {
             .map_or(address.is_multiple_of(PAGE_MIN), |own| own == address);
         there && self.strobe == strobe && (self.data ^ data) & self.mask() == 0
     }
-}
 
-impl Part {
     /// Whether `effect` may be this part, given by VA: page offset, bytes and data agree.
     fn looks_like(&self, effect: &Effect) -> bool {
         let offset = |address: u64| address % PAGE_MIN;
@@ -78,6 +76,14 @@ fn parts(pa: u64, size: u8, data: u64) -> impl Iterator<Item = Part> {
     [low].into_iter().chain((beyond != 0).then_some(high))
 }
 
+/// Whether the effects of two writes cannot be told apart if both addresses are of one physical page.
+fn twin(one: &CoreRequest, other: &CoreRequest) -> bool {
+    let mask = u64::MAX >> (64 - (8u32 << other.size));
+    one.size == other.size
+        && (one.va ^ other.va) & (PAGE_MIN - 1) == 0
+        && (one.data ^ other.data) & mask == 0
+}
+
 /// A commit that no answer has claimed yet.
 #[derive(Debug, Clone, Copy)]
 struct Effect {
@@ -89,8 +95,8 @@ struct Effect {
 
 #[derive(Debug, Default)]
 struct Core {
-    /// Stores and compare-and-swaps in flight.
-    writing: BTreeMap<u16, u64>,
+    /// Stores and compare-and-swaps in flight, by id: cycle of issue, place in program order, request.
+    writing: BTreeMap<u16, (u64, u64, CoreRequest)>,
     unclaimed: Vec<Effect>,
     /// Requests in flight, by id: their places in program order.
     in_flight: BTreeMap<u16, u64>,
@@ -256,9 +262,14 @@ impl DataMonitor {
             return;
         }
         for part in parts(response.pa, request.size, data) {
-            let claimed = core.unclaimed.iter().position(|effect| {
+            // Of effects that are alike the first ones are those of older writes, answered or not.
+            let twins = core.writing.values();
+            let twins =
+                twins.filter(|(_, order, older)| *order < access.order && twin(older, request));
+            let alike = core.unclaimed.iter().enumerate().filter(|(_, effect)| {
                 effect.cycle >= issued_at && part.is(effect.address, effect.strobe, effect.data)
             });
+            let claimed = alike.map(|(place, _)| place).take(twins.count() + 1).last();
             let Some(place) = claimed else {
                 let came = format!(
                     "{request} was answered without effect on [{:#014x}]",
@@ -318,7 +329,8 @@ impl DataMonitor {
     /// An effect that outlives every write in flight belongs to none that succeeded.
     fn stray(&mut self, cycle: u64, number: u8, out: &mut Violations) {
         let core = self.cores.entry(number).or_default();
-        let oldest = core.writing.values().min().copied().unwrap_or(u64::MAX);
+        let issued = core.writing.values().map(|&(issued, ..)| issued);
+        let oldest = issued.min().unwrap_or(u64::MAX);
         core.unclaimed.retain(|effect| {
             let explained = effect.cycle >= oldest;
             if !explained {
@@ -350,7 +362,8 @@ impl Monitor for DataMonitor {
                 core.order += 1;
                 core.in_flight.insert(request.id, core.order);
                 if matches!(request.op, Op::Store | Op::Cas) {
-                    core.writing.insert(request.id, event.cycle);
+                    let write = (event.cycle, core.order, *request);
+                    core.writing.insert(request.id, write);
                 }
             }
             EventKind::Response { core, .. } => {

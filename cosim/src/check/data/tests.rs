@@ -199,3 +199,19 @@ fn an_access_across_words_has_two_parts() {
     let beyond: Vec<Part> = parts(0x8000_0ffc, 3, 0).collect();
     assert_eq!(beyond[1].address, None);
 }
+
+#[test]
+fn of_two_stores_that_are_alike_the_older_has_the_first_effect() {
+    // By two addresses of one page, answered out of order.
+    let younger = CoreRequest {
+        id: 3,
+        va: VA + 0x2000,
+        ..store(7)
+    };
+    let both = [issue(1, store(7)), issue(2, younger), effect(5, 7)];
+    let answers = [answer(8, younger, 0, None), answer(9, store(7), 0, None)];
+    let twice = [&both[..], &[effect(6, 7)], &answers].concat();
+    assert_quiet(&judged(&twice));
+    let once = [&both[..], &answers].concat();
+    assert_fires(&judged(&once), "ORD-22");
+}
