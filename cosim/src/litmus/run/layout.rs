@@ -384,3 +384,7 @@ fn leaf(level: u8, pa: u64, attributes: &[Attribute]) -> Descriptor {
             Attribute::Nt => leaf.with_nt(true),
         })
 }
+
+#[cfg(test)]
+#[path = "layout_tests.rs"]
+mod tests;

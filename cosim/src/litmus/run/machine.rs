@@ -179,3 +179,35 @@ fn scale(invalidate: &Invalidate) -> Option<(u8, u8)> {
         (pages % unit == 0 && num < 32).then_some((scale as u8, num as u8))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vmsa::TlbiScope;
+
+    fn range(pages: u32) -> Invalidate {
+        Invalidate {
+            op: TlbiOp::Rvae1,
+            scope: TlbiScope::InnerShareable,
+            page: None,
+            pages,
+            asid: None,
+            level: None,
+            other_granule: false,
+        }
+    }
+
+    #[test]
+    fn a_range_is_said_exactly_or_not_at_all() {
+        for pages in 1..=2048 {
+            match scale(&range(pages)) {
+                Some((scale, num)) => {
+                    let said = (u32::from(num) + 1) << (5 * u32::from(scale) + 1);
+                    assert_eq!(said, pages);
+                }
+                None => assert!(pages % 2 == 1 || pages > 64 && pages % 64 != 0, "{pages}"),
+            }
+        }
+        assert_eq!(scale(&range(192)), Some((1, 2)));
+    }
+}
