@@ -253,12 +253,15 @@ fn read(path: &Path) -> Result<Scenario, UsageError> {
     litmus::parse(&name, &text).map_err(|error| UsageError(format!("{}: {error}", path.display())))
 }
 
+/// Name of a scenario that is left out, and why.
+type Skipped = (String, String);
+
 /// Gives each scenario its configuration; those that have no room on theirs are returned apart, with
 /// why.
 fn place(
     scenarios: Vec<(String, Scenario)>,
     forced: Option<&str>,
-) -> Result<(Vec<Entry>, Vec<(String, String)>), UsageError> {
+) -> Result<(Vec<Entry>, Vec<Skipped>), UsageError> {
     let configs = cosim_bridge::configs();
     let cores = |name: &str| {
         let config = configs.iter().find(|config| config.name == name)?;

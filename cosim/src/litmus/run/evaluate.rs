@@ -71,8 +71,7 @@ impl Judge<'_> {
         let found = program
             .zip(&ending.given[core])
             .filter(|(instruction, _)| instruction.result.as_deref() == Some(name))
-            .filter(|(_, given)| **given != Given::NotExecuted)
-            .last()?;
+            .rfind(|(_, given)| **given != Given::NotExecuted)?;
         let (instruction, given) = found;
         Some((*given, slot_of(&instruction.operation)))
     }

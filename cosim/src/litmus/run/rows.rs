@@ -104,8 +104,8 @@ impl Sums {
         self.runs += tally.runs.iter().sum::<u64>();
         self.violations += tally.violations;
         for (outcome, seen) in scenario.outcomes.iter().zip(&tally.seen) {
-            for ets in 0..2 {
-                let counter = match status(outcome, ets, seen[ets], tally.runs[ets]) {
+            for (ets, (&seen, &runs)) in seen.iter().zip(&tally.runs).enumerate() {
+                let counter = match status(outcome, ets, seen, runs) {
                     Status::NotRun | Status::Held => continue,
                     Status::ForbiddenSeen => &mut self.forbidden_seen,
                     Status::RequiredMissed => &mut self.required_missed,
