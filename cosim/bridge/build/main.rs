@@ -9,6 +9,7 @@ mod configs;
 
 mod compile;
 mod fingerprint;
+mod mutant;
 mod plant;
 mod rtl;
 mod tool;
@@ -41,6 +42,8 @@ fn build() -> Result<(), BuildError> {
     let plants = plant::load(&rtl)?;
     plant::write_table(&plants, &out_dir)?;
     plant::write_assertions(&rtl, &out_dir)?;
+    let mutants = mutant::load(&rtl)?;
+    mutant::write_table(&mutants, &out_dir)?;
 
     let compiler = compile::Compiler::find(&out_dir, &crate_dir);
     let chosen = choose()?;
@@ -50,6 +53,8 @@ fn build() -> Result<(), BuildError> {
     for config in chosen {
         let sources = if config.planted {
             plant::copy_with_plants(&rtl, &plants, &out_dir.join("rtl_planted"))?
+        } else if config.mutated {
+            mutant::copy_with_mutants(&rtl, &mutants, &out_dir.join("rtl_mutated"))?
         } else {
             rtl.sources()
         };

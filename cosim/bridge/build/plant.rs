@@ -37,7 +37,8 @@ pub struct Plant {
     pub why: String,
 }
 
-const PACKAGE: &str = "plant_pkg";
+/// The package whose variable `selected` is the number of the fault in force, 0 for none.
+pub const PACKAGE: &str = "plant_pkg";
 
 pub fn load(rtl: &Rtl) -> Result<Vec<Plant>, BuildError> {
     let path = rtl.dir.join("sva/plants.toml");
@@ -65,7 +66,7 @@ pub fn write_table(plants: &[Plant], out_dir: &Path) -> Result<(), BuildError> {
     for (i, p) in plants.iter().enumerate() {
         let _ = writeln!(
             table,
-            "    PlantInfo {{ number: {}, id: {:?}, file: {:?}, fires: {:?}, sees: {:?}, also: &{:?}, why: {:?} }},",
+            "    PlantInfo {{ number: {}, id: {:?}, config: \"planted\", file: {:?}, fires: {:?}, sees: {:?}, also: &{:?}, why: {:?} }},",
             i + 1,
             p.id,
             p.file,
@@ -133,20 +134,19 @@ pub fn copy_with_plants(
             p.id, p.file
         ));
     }
-    let package = format!(
+    sources.insert(0, selection(dir)?);
+    Ok(sources)
+}
+
+/// The package that tells the RTL which fault is in force, written below `dir`.
+pub fn selection(dir: &Path) -> Result<Source, BuildError> {
+    let text = format!(
         "package {PACKAGE};\n  import \"DPI-C\" function int plant_selected();\n  int selected = plant_selected();\nendpackage\n"
     );
-    let path = dir.join("plant_pkg.sv");
-    crate::write_if_changed(&path, &package)?;
-    sources.insert(
-        0,
-        Source {
-            name: "plant_pkg.sv".into(),
-            path,
-            text: package,
-        },
-    );
-    Ok(sources)
+    let name = format!("{PACKAGE}.sv");
+    let path = dir.join(&name);
+    crate::write_if_changed(&path, &text)?;
+    Ok(Source { name, path, text })
 }
 
 /// Applies the plants of one file. Every `find` is looked up in the original text.

@@ -61,8 +61,8 @@ pub fn verilate(
     let class = format!("V{symbol}");
     let mut arguments: Vec<String> = FLAGS.iter().map(|s| (*s).to_owned()).collect();
     arguments.extend(["--prefix".to_owned(), class.clone()]);
-    if config.planted {
-        // The same RTL without its plants has passed every warning; a fault may well cause one.
+    if config.planted || config.mutated {
+        // The same RTL without its faults has passed every warning; a fault may well cause one.
         arguments.push("-Wno-fatal".to_owned());
     }
     arguments.extend(

@@ -17,6 +17,8 @@ pub struct ConfigInfo {
     pub parameters: Parameters,
     /// Whether the model is built from a copy of the RTL with faults planted in it.
     pub planted: bool,
+    /// Whether the model is built from a copy of the RTL with the mutants of `rtl/sva/mutants.toml`.
+    pub mutated: bool,
 }
 
 /// Entries and ways of a small core: every replacement case is met early.
@@ -50,35 +52,49 @@ pub const CONFIGS: &[ConfigInfo] = &[
         purpose: "one core with TLBs of 2, 4 and 16 entries: every replacement case is met early",
         parameters: small(1, 1),
         planted: false,
+        mutated: false,
     },
     ConfigInfo {
         name: "1x1",
         purpose: "one core with TLBs of 32, 48 and 1280 entries: the size of a shipping core",
         parameters: full(1, 1),
         planted: false,
+        mutated: false,
     },
     ConfigInfo {
         name: "2x1",
         purpose: "two such cores on one memory node: invalidations between cores",
         parameters: full(2, 1),
         planted: false,
+        mutated: false,
     },
     ConfigInfo {
         name: "2x2",
         purpose: "two such cores on each of two memory nodes: remote tables and data",
         parameters: full(2, 2),
         planted: false,
+        mutated: false,
     },
     ConfigInfo {
         name: "4x2",
         purpose: "four such cores on each of two memory nodes: the largest built",
         parameters: full(4, 2),
         planted: false,
+        mutated: false,
     },
     ConfigInfo {
         name: "planted",
         purpose: "tiny on two nodes with selectable faults planted in the RTL, to show that the checks fire",
         parameters: small(1, 2),
         planted: true,
+        mutated: false,
+    },
+    ConfigInfo {
+        name: "mutated",
+        purpose: "the same with three ways, and with the selectable single faults of `mmu-cosim mutate`",
+        // Modulo two, forwards is backwards.
+        parameters: parameters([1, 2, 2, 4, 3, 3, 4, 2]),
+        planted: false,
+        mutated: true,
     },
 ];

@@ -18,7 +18,7 @@ mod socket;
 pub use configs::{ConfigInfo, Parameters};
 pub use error::BridgeError;
 pub use ffi::{AssertionFired, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs};
-pub use plants::{PlantInfo, assertions, plants};
+pub use plants::{MutantInfo, PlantInfo, assertions, mutants, plants};
 pub use recording::Recording;
 pub use socket::{Socket, Stop, TraceFormat};
 

@@ -5,7 +5,7 @@ use crate::convert::fst_to_vcd;
 use crate::ffi::{self, SocketModel};
 use crate::{
     AssertionFired, BridgeError, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs, Recording,
-    configs, plants,
+    configs, mutants, plants,
 };
 use cxx::UniquePtr;
 use std::ops::BitOr;
@@ -83,7 +83,7 @@ impl Socket {
     /// Builds and resets the hardware of a configuration.
     ///
     /// `straps` is the word of `strap_t` seen during reset. `plant` switches on one fault of
-    /// [`plants`] and only configuration `planted` takes it. `seed` decides the power-on value of
+    /// [`plants`] in configuration `planted`, of [`mutants`] in `mutated`; no other takes one. `seed` decides the power-on value of
     /// whatever reset leaves undefined.
     ///
     /// # Errors
@@ -101,7 +101,11 @@ impl Socket {
                 known: known.join(", "),
             });
         };
-        let count = if info.planted { plants().len() } else { 0 };
+        let count = match info {
+            info if info.planted => plants().len(),
+            info if info.mutated => mutants().len(),
+            _ => 0,
+        };
         if let Some(plant) = plant
             && (plant == 0 || plant as usize > count)
         {

@@ -5,7 +5,7 @@ mod driver;
 
 use cosim_bridge::{
     BridgeError, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs, Socket, Stop, configs,
-    plants,
+    mutants, plants,
 };
 use driver::{DSB, LOAD, Machine, Ports, STORE, request, straps};
 
@@ -54,6 +54,11 @@ fn a_plant_is_refused_where_there_is_none() {
     ));
     assert!(matches!(
         Socket::open("planted", 0, Some(0), 1),
+        Err(BridgeError::UnknownPlant { .. })
+    ));
+    let none = mutants().len() as u32 + 1;
+    assert!(matches!(
+        Socket::open("mutated", 0, Some(none), 1),
         Err(BridgeError::UnknownPlant { .. })
     ));
 }
