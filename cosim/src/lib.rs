@@ -7,6 +7,7 @@ pub mod cli;
 pub mod coverage;
 pub mod dut;
 pub mod litmus;
+pub mod mutation;
 pub mod nearest;
 pub mod regress;
 pub mod selftest;

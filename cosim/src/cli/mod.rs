@@ -7,6 +7,7 @@ mod coverage;
 mod list;
 mod litmus;
 mod litmus_table;
+mod mutate;
 mod replay;
 mod replay_stimulus;
 mod run;
@@ -77,6 +78,8 @@ enum Command {
     Litmus(litmus::Arguments),
     /// Report which situations runs have covered, and which not
     Coverage(coverage::Arguments),
+    /// Put single faults into the RTL, one at a time, and report which ones no run notices
+    Mutate(mutate::Arguments),
 }
 
 impl Command {
@@ -91,6 +94,7 @@ impl Command {
             Self::Walk(arguments) => arguments.json,
             Self::Litmus(arguments) => arguments.json,
             Self::Coverage(arguments) => arguments.json,
+            Self::Mutate(arguments) => arguments.json,
         }
     }
 
@@ -105,6 +109,7 @@ impl Command {
             Self::Walk(arguments) => walk::execute(arguments),
             Self::Litmus(arguments) => litmus::execute(arguments, catalogue),
             Self::Coverage(arguments) => coverage::execute(arguments),
+            Self::Mutate(arguments) => mutate::execute(arguments, registry),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::dut::ports::Straps;
 use crate::nearest::nearest;
 use crate::regress::Testbench;
 use crate::regress::runner::Job;
-use crate::regress::testbench::{PLANTED, find, find_plant};
+use crate::regress::testbench::{find, find_plant};
 
 /// What to run: testbenches, configurations, seeds, and what they run with.
 #[derive(Debug, Args)]
@@ -27,8 +27,8 @@ pub struct Selection {
     /// Hardware configuration; several may be given, separated by commas
     #[arg(long, value_name = "C", value_delimiter = ',', default_value = "1x1")]
     pub config: Vec<String>,
-    /// Switch on a planted fault of rtl/sva/plants.toml (on configuration `planted`), to see what
-    /// the report of a red run looks like
+    /// Switch on a planted fault of rtl/sva/plants.toml (on configuration `planted`) or a mutant
+    /// (`mmu-cosim mutate --list`), to see what the report of a red run looks like
     #[arg(long, value_name = "ID", conflicts_with = "config")]
     pub plant: Option<String>,
     /// First seed
@@ -60,12 +60,10 @@ impl Selection {
             .collect();
         let plant = self.plant.as_deref().map(find_plant).transpose();
         let plant = plant.map_err(UsageError)?;
-        let planted = [PLANTED.to_owned()];
-        let configs = if plant.is_some() {
-            &planted
-        } else {
-            &self.config[..]
-        };
+        let planted = plant.map(|plant| [plant.config.to_owned()]);
+        let configs = planted
+            .as_ref()
+            .map_or(&self.config[..], |planted| &planted[..]);
         for config in configs {
             if !built.contains(&config.as_str()) {
                 let names = built.join(", ");

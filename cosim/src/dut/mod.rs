@@ -21,8 +21,8 @@ use std::rc::Rc;
 
 use cosim_bridge::BridgeError;
 pub use cosim_bridge::{
-    AssertionFired, ConfigInfo, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs, Socket,
-    TraceFormat, configs, plants,
+    AssertionFired, ConfigInfo, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, MutantInfo, NodeObs,
+    Socket, TraceFormat, configs, mutants, plants,
 };
 pub use counter::Counts;
 pub use socket::open;

@@ -54,16 +54,26 @@ pub fn find<'a>(registry: &'a [Testbench], name: &str) -> Result<&'a Testbench, 
 /// The configuration that has the planted faults.
 pub const PLANTED: &str = "planted";
 
-/// The planted fault called `id`.
+/// The configuration that has the generated faults.
+pub const MUTATED: &str = "mutated";
+
+/// The testbench that plants each fault itself.
+pub const PLANTS: &str = "plants";
+
+/// The fault called `id`, planted by hand or generated.
 ///
 /// # Errors
 /// What to tell who asked for it: there is none, and which name is nearest.
 pub fn find_plant(id: &str) -> Result<&'static PlantInfo, String> {
-    let plants = cosim_bridge::plants();
-    plants.iter().find(|plant| plant.id == id).ok_or_else(|| {
-        let near = nearest(id, plants.iter().map(|plant| plant.id));
+    let mutants = cosim_bridge::mutants().iter().map(|mutant| &mutant.plant);
+    let plants = || cosim_bridge::plants().iter().chain(mutants.clone());
+    plants().find(|plant| plant.id == id).ok_or_else(|| {
+        let near = nearest(id, plants().map(|plant| plant.id));
         let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-        format!("no planted fault is called `{id}`{hint}; rtl/sva/plants.toml lists them")
+        format!(
+            "no planted fault is called `{id}`{hint}; rtl/sva/plants.toml and `mmu-cosim mutate --list` \
+             list them"
+        )
     })
 }
 

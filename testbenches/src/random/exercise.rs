@@ -77,6 +77,17 @@ impl Exercise {
     }
 }
 
+/// The load alone, under each set-up.
+pub fn exercise(bench: &mut Bench) -> Result<(), Failure> {
+    for setup in 0..SETUPS {
+        let exercise = Exercise::load(bench, setup)?;
+        exercise.start(bench)?;
+        bench.run_tasks()?;
+        bench.restart()?;
+    }
+    Ok(())
+}
+
 /// Has all of `requests` in flight at once, and waits for them.
 pub async fn all(core: &CoreHandle, requests: impl IntoIterator<Item = CoreRequest>) {
     let answers: Vec<_> = requests

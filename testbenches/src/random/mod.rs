@@ -40,6 +40,12 @@ pub static TESTBENCHES: &[Testbench] = &[
         requirements: &["MEM-11", "VMSA-55", "WALK-10", "WALK-12"],
         run: faults::fault_injection,
     },
+    Testbench {
+        name: "exercise",
+        purpose: "meets every mechanism once, in order; what comes is for the checkers to judge",
+        requirements: &[],
+        run: exercise::exercise,
+    },
 ];
 
 /// Cycles of a run unless `--cycles` says otherwise.

@@ -8,7 +8,7 @@ use cosim::regress::interrupt::Interrupt;
 use cosim::regress::{Bench, Failure, Testbench};
 use cosim::selftest::{Options, Stimuli, Summary, run, selection};
 
-use crate::random::exercise::{Exercise, SETUPS};
+use crate::random::exercise::{Exercise, SETUPS, exercise};
 
 /// The stimuli that `mmu-cosim selftest` uses.
 pub static STIMULI: Stimuli = Stimuli {
@@ -30,11 +30,7 @@ fn load(bench: &mut Bench, setup: usize) -> Result<(), Failure> {
 }
 
 fn plants(bench: &mut Bench) -> Result<(), Failure> {
-    for setup in 0..SETUPS {
-        load(bench, setup)?;
-        bench.run_tasks()?;
-        bench.restart()?;
-    }
+    exercise(bench)?;
     let planted = cosim::dut::configs()
         .iter()
         .any(|config| config.planted && config.name == bench.config());

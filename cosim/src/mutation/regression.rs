@@ -1,0 +1,219 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! The standard regression that every mutant meets, in order: what is cheap and meets much comes first.
+
+use std::sync::OnceLock;
+
+use crate::cli::strap;
+use crate::dut::ports::Straps;
+use crate::regress::context::Recording;
+use crate::regress::interrupt::Interrupt;
+use crate::regress::runner::{self, Job, JobResult};
+use crate::regress::testbench::{MUTATED, PLANTS, Testbench, find};
+
+/// One kind of run of the regression besides each registered testbench as it comes.
+struct Extra {
+    testbench: &'static str,
+    /// Seeds, the last one included.
+    seeds: (u64, u64),
+    cycles: Option<u64>,
+    straps: &'static [&'static str],
+}
+
+/// Meets nearly every mechanism in a few thousand cycles.
+const FIRST: &[Extra] = &[
+    Extra {
+        testbench: "exercise",
+        seeds: (1, 1),
+        cycles: None,
+        straps: &[],
+    },
+    Extra {
+        testbench: "random",
+        seeds: (1, 1),
+        cycles: Some(20_000),
+        straps: &[],
+    },
+];
+
+/// Testbenches that take more than 100 000 cycles: they come after all others.
+const LONG: &[&str] = &[
+    "access-flag-other-bits",
+    "address-size",
+    "asid-source",
+    "bbm-left-out",
+    "bbm-not-needed",
+    "bbm-table-reuse",
+    "bbm-update",
+    "cache-controls",
+    "counter-relations",
+    "dsb-kinds",
+    "dvm-busy-core",
+    "ets2-own-store",
+    "fault-injection",
+    "fault-priority",
+    "geometry-blocks",
+    "geometry-pages",
+    "ignored-table-bits",
+    "memory-attributes",
+    "permission-limits",
+    "permissions",
+    "prefetch-context",
+    "random",
+    "sync-waits",
+    "tlbi-hints-second-level",
+    "tlbi-leaf-size",
+    "tlbi-meets-walk",
+    "tlbi-range-length",
+    "tlbi-range-removal",
+    "tlbi-range-upper",
+    "update-race",
+    "walk-results-dropped",
+];
+
+/// After the registered testbenches: other straps, other seeds. The random load draws its straps from
+/// the seed.
+const LAST: &[Extra] = &[
+    strapped(&["ets=0", "delay=all"]),
+    strapped(&["conflict-abort=on", "bbml=0"]),
+    strapped(&["asid8=on", "bbml=1"]),
+    strapped(&["walkers=1", "walk-caches=off"]),
+    strapped(&["contiguous=off", "hafdbs=1"]),
+    strapped(&["hafdbs=0", "l2-sets=1"]),
+    Extra {
+        testbench: "random",
+        seeds: (2, 9),
+        cycles: Some(100_000),
+        straps: &[],
+    },
+    Extra {
+        testbench: "fault-injection",
+        seeds: (2, 5),
+        cycles: Some(100_000),
+        straps: &[],
+    },
+];
+
+const fn strapped(straps: &'static [&'static str]) -> Extra {
+    Extra {
+        testbench: "exercise",
+        seeds: (1, 1),
+        cycles: None,
+        straps,
+    }
+}
+
+/// A run may take this many times the cycles that it takes without a mutant, and [`SLACK`] more.
+const PATIENCE: u64 = 4;
+/// Longer than the watchdog of a request, whose report says more than that time is up.
+const SLACK: u64 = 150_000;
+
+/// One run of the regression, and what it does without a mutant.
+pub struct Run<'a> {
+    job: Job<'a>,
+    unmutated: OnceLock<JobResult>,
+}
+
+impl<'a> Run<'a> {
+    /// The run without a mutant, done at first use.
+    pub fn unmutated(&self, interrupt: &Interrupt) -> &JobResult {
+        self.unmutated
+            .get_or_init(|| runner::attempt(&self.job, Recording::default(), false, interrupt))
+    }
+
+    /// The job with mutant `plant` in force. A testbench that sets no length of its own may take
+    /// `cycles` cycles between two looks at the time.
+    #[must_use]
+    pub fn with(&self, plant: &'static cosim_bridge::PlantInfo, cycles: u64) -> Job<'a> {
+        let budget = cycles.saturating_mul(PATIENCE).saturating_add(SLACK);
+        Job {
+            plant: Some(plant),
+            cycles: self.job.cycles.or(Some(budget)),
+            ..self.job.clone()
+        }
+    }
+
+    /// What runs.
+    #[must_use]
+    pub fn job(&self) -> &Job<'a> {
+        &self.job
+    }
+}
+
+/// The runs of the standard regression over `registry`, in order; with `short` only those that come
+/// first, up to the long testbenches.
+///
+/// # Errors
+/// When a testbench that it names is not registered or a strap is wrong.
+pub fn standard(registry: &[Testbench], short: bool) -> Result<Vec<Run<'_>>, String> {
+    let mut runs = Vec::new();
+    extend(&mut runs, FIRST, registry)?;
+    let named = |name| {
+        FIRST
+            .iter()
+            .any(|extra| extra.testbench == name && extra.cycles.is_none())
+    };
+    let (long, brief): (Vec<_>, Vec<_>) = registry
+        .iter()
+        .filter(|testbench| testbench.name != PLANTS && !named(testbench.name))
+        .partition(|testbench| LONG.contains(&testbench.name));
+    for testbench in brief {
+        runs.push(run(testbench, 1, None, &[])?);
+    }
+    if short {
+        return Ok(runs);
+    }
+    for testbench in long {
+        runs.push(run(testbench, 1, default_cycles(testbench.name), &[])?);
+    }
+    extend(&mut runs, LAST, registry)?;
+    Ok(runs)
+}
+
+/// The length of a testbench that takes `--cycles` as its length.
+fn default_cycles(name: &str) -> Option<u64> {
+    FIRST
+        .iter()
+        .chain(LAST)
+        .any(|extra| extra.testbench == name && extra.cycles.is_some())
+        .then_some(200_000)
+}
+
+fn extend<'a>(
+    runs: &mut Vec<Run<'a>>,
+    extras: &[Extra],
+    registry: &'a [Testbench],
+) -> Result<(), String> {
+    for extra in extras {
+        let testbench = find(registry, extra.testbench).map_err(|_| {
+            format!(
+                "the standard regression needs a testbench `{}`, which is not registered",
+                extra.testbench
+            )
+        })?;
+        for seed in extra.seeds.0..=extra.seeds.1 {
+            runs.push(run(testbench, seed, extra.cycles, extra.straps)?);
+        }
+    }
+    Ok(())
+}
+
+fn run<'a>(
+    testbench: &'a Testbench,
+    seed: u64,
+    cycles: Option<u64>,
+    straps: &[&str],
+) -> Result<Run<'a>, String> {
+    let settings: Vec<String> = straps.iter().map(ToString::to_string).collect();
+    Ok(Run {
+        job: Job {
+            testbench,
+            config: MUTATED.to_owned(),
+            seed,
+            plant: None,
+            cycles,
+            straps: strap::apply(Straps::default(), &settings)?,
+            settings,
+        },
+        unmutated: OnceLock::new(),
+    })
+}
