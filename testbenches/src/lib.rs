@@ -63,6 +63,7 @@ const MODULES: &[&[Testbench]] = &[
     counters::relations::TESTBENCHES,
     counters::messages::TESTBENCHES,
     walker::second_level::TESTBENCHES,
+    walker::replacement::TESTBENCHES,
     walker::walk_cache::TESTBENCHES,
     walker::walk_nodes::TESTBENCHES,
     walker::prefetch::TESTBENCHES,

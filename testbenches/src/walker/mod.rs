@@ -13,6 +13,7 @@ pub mod prefetch;
 pub mod prefetch_range;
 pub mod recency;
 pub mod record;
+pub mod replacement;
 pub mod second_level;
 pub mod table_reuse;
 pub mod update_order;
