@@ -8,4 +8,5 @@ pub mod outcomes;
 pub mod parts;
 pub mod reading;
 pub mod relations;
+pub mod time;
 pub mod walks;

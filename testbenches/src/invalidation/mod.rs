@@ -14,4 +14,5 @@ pub mod range_lengths;
 pub mod range_sets;
 pub mod record;
 pub mod scope;
+pub mod shield;
 pub mod walks;

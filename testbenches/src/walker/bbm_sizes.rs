@@ -75,7 +75,14 @@ async fn forget_table(core: &CoreHandle, offset: u64) {
 
 fn conflicts(bench: &mut Bench) -> Result<(), Failure> {
     let built = bench.handle()?.info().dtlb_entries;
-    for (abort, entries) in [(false, built), (true, built), (true, 1)] {
+    // `managed`: hardware keeps the dirty state, so that a write meets clean entries (HAF-12), of which
+    // it needs another, in conflict.
+    for (abort, entries, managed) in [
+        (false, built, false),
+        (true, built, false),
+        (true, 1, false),
+        (true, built, true),
+    ] {
         bench.restart()?;
         bench.setup().straps.conflict_abort = abort;
         bench.setup().straps.dtlb_entries = Some(entries);
@@ -84,10 +91,14 @@ fn conflicts(bench: &mut Bench) -> Result<(), Failure> {
             slot,
             table,
             block,
-        } = sizes(bench, |leaf| leaf)?;
+        } = sizes(bench, |leaf| {
+            leaf.with_dbm(managed).with_ap_read_only(managed)
+        })?;
         let handle = bench.handle()?;
         bench.run(async move |core| {
-            Regime::default().with(&tree, 1).enter(&core).await;
+            let mut regime = Regime::default().with(&tree, 1);
+            regime.tcr = regime.tcr.with_ha(managed).with_hd(managed);
+            regime.enter(&core).await;
             let expected = abort && entries > 1;
             let (at, fetch) = (CoreRequest::at, CoreRequest::fetch);
             for (round, end) in [

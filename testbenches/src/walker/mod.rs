@@ -15,6 +15,7 @@ pub mod recency;
 pub mod record;
 pub mod replacement;
 pub mod second_level;
+pub mod second_level_fill;
 pub mod table_reuse;
 pub mod update_order;
 pub mod walk_cache;
