@@ -9,6 +9,7 @@ pub mod expectation;
 #[cfg(test)]
 pub(crate) mod feed;
 pub mod haf;
+pub mod home;
 pub mod operations;
 pub mod registers;
 pub mod response;
@@ -27,6 +28,7 @@ pub use data::DataMonitor;
 pub use dvm::DvmMonitor;
 pub use expectation::Expectation;
 pub use haf::HafMonitor;
+pub use home::HomeMonitor;
 pub use response::ResponseMonitor;
 pub use runs::RunMonitor;
 pub use scoreboard::Scoreboard;
@@ -43,12 +45,13 @@ use crate::dut::ports::Straps;
 use crate::sim::Simulation;
 
 /// Every checker that [`attach`] adds, by its name in reports.
-pub const CHECKERS: [&str; 11] = [
+pub const CHECKERS: [&str; 12] = [
     bbm::NAME,
     runs::NAME,
     data::NAME,
     counters::NAME,
     haf::NAME,
+    home::NAME,
     dvm::NAME,
     response::NAME,
     scoreboard::NAME,
@@ -78,6 +81,7 @@ pub fn attach(simulation: &mut Simulation, straps: Straps) -> Checkers {
     };
     simulation.add_monitor(ResponseMonitor::new());
     simulation.add_monitor(DataMonitor::new());
+    simulation.add_monitor(HomeMonitor::new(*simulation.info()));
     simulation.add_monitor(WalkMonitor::new());
     simulation.add_monitor(HafMonitor::new());
     simulation.add_monitor(TlbMonitor::new(straps));

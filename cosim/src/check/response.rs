@@ -99,7 +99,14 @@ fn check_syndrome(
     out: &mut Violations,
     blame: Blame<'_>,
 ) {
-    let Some(fsc) = response.fault else { return };
+    let Some(fsc) = response.fault else {
+        if response.wnr || response.cm || response.s1ptw {
+            let bits = [response.wnr, response.cm, response.s1ptw].map(u8::from);
+            let came = format!("WnR, CM, S1PTW = {bits:?} without a fault on {request}");
+            out.push(blame(&["SOCKET-RSP"], came).permitting("no syndrome without a fault"));
+        }
+        return;
+    };
     if response.s1ptw {
         let came = format!("S1PTW = 1 with {fsc}");
         out.push(blame(&["VMSA-53"], came).permitting("S1PTW = 0: there is no stage 2"));
@@ -184,6 +191,12 @@ mod tests {
             response(5, store(1), |r| r.fault = Some(Fsc(7))),
         ];
         assert_fires(&judge_all(&events), "VMSA-51");
+    }
+
+    #[test]
+    fn a_syndrome_without_a_fault_fires() {
+        let events = [issue(1, store(1)), response(5, store(1), |r| r.cm = true)];
+        assert_fires(&judge_all(&events), "SOCKET-RSP");
     }
 
     #[test]

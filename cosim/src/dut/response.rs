@@ -31,11 +31,11 @@ pub struct CoreResponse {
     pub va: u64,
     /// Fault status code, if the access faulted.
     pub fault: Option<Fsc>,
-    /// ESR.ISS.WnR.
+    /// ESR.ISS.WnR; 0 without a fault.
     pub wnr: bool,
-    /// ESR.ISS.CM.
+    /// ESR.ISS.CM; 0 without a fault.
     pub cm: bool,
-    /// ESR.ISS.S1PTW.
+    /// ESR.ISS.S1PTW; 0 without a fault.
     pub s1ptw: bool,
     /// Output address; 0 on a fault.
     pub pa: u64,

@@ -1,0 +1,85 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! Each location has one home: what reaches the memory of a node belongs there by the address map.
+
+use super::{Violation, Violations};
+use crate::dut::ports::Info;
+use crate::sim::Memory;
+use crate::sim::event::{Event, EventKind, Monitor};
+
+/// Name of this checker in reports.
+pub const NAME: &str = "home";
+
+/// Watches the DRAM ports and the commits of every node.
+#[derive(Debug)]
+pub struct HomeMonitor {
+    info: Info,
+}
+
+impl HomeMonitor {
+    /// A monitor of the nodes of `info`.
+    #[must_use]
+    pub fn new(info: Info) -> Self {
+        Self { info }
+    }
+}
+
+impl Monitor for HomeMonitor {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn event(&mut self, event: &Event, _: &Memory, out: &mut Violations) {
+        let (EventKind::Commit { node, address, .. }
+        | EventKind::DramRead { node, address, .. }
+        | EventKind::DramWrite { node, address, .. }) = &event.kind
+        else {
+            return;
+        };
+        let home = self.info.home(*address);
+        if *node != home {
+            let came = format!("node {node} accesses {address:#014x}");
+            out.push(
+                Violation::new(event.cycle, NAME, &["ORD-20"], came)
+                    .permitting(format!("node {home}, its home")),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::feed::{assert_fires, assert_quiet, judge};
+
+    fn read(node: u8, address: u64) -> Event {
+        let kind = EventKind::DramRead {
+            node,
+            address,
+            tag: 0,
+            data: 0,
+            error: false,
+        };
+        Event { cycle: 1, kind }
+    }
+
+    fn judge_read(node: u8, address: u64) -> Violations {
+        let mut info = Info::decode(&[0x0000_0202_0002_4d4d, 0]).unwrap();
+        info.nodes = 2;
+        judge(
+            &mut HomeMonitor::new(info),
+            &Memory::default(),
+            &[read(node, address)],
+        )
+    }
+
+    #[test]
+    fn a_read_at_its_home_is_quiet() {
+        assert_quiet(&judge_read(0, 0x2ff8));
+        assert_quiet(&judge_read(1, 0x3000));
+    }
+
+    #[test]
+    fn a_read_elsewhere_fires() {
+        assert_fires(&judge_read(1, 0x2800), "ORD-20");
+    }
+}
