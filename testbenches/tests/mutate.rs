@@ -35,7 +35,7 @@ fn mutants_are_killed_by_checkers_and_by_expectations() {
         last_line(&mutate(&[
             "l1_tlb/dropped-assignment-5",
             "dvm_port/constant-1",
-            "vmsa_pkg/relation-1",
+            "l1_tlb/dropped-term-7",
             "--jobs",
             jobs,
             "--json",
