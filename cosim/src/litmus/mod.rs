@@ -5,6 +5,7 @@
 //! A scenario is a text file ([`parse`]); what it says is in [`scenario`].
 
 pub mod condition;
+pub mod explore;
 pub mod grammar;
 pub mod import;
 pub mod instruction;
