@@ -40,6 +40,7 @@ impl<M: ReadDescriptor + ?Sized> Case<'_, M> {
         let plain = Trial::new(self.memory, self.context, self.access, self.walk);
         self.conflict()
             .or_else(|| self.error_ignored())
+            .or_else(|| self.too_late())
             .or_else(|| self.out_of_time())
             .or_else(|| self.update_missed())
             .or_else(|| self.changed(&plain, rules::IGNORED))
@@ -92,6 +93,17 @@ impl<M: ReadDescriptor + ?Sized> Case<'_, M> {
             }
             Outcome::Translated { .. } => self.walk.update.is_some().then_some("WALK-12"),
         }
+    }
+
+    /// The answer would have been right for a descriptor read after the access had its effect, or after
+    /// something younger that waits for its translation.
+    fn too_late(&self) -> Option<&'static str> {
+        let late = Search {
+            used: self.search.done,
+            ..*self.search
+        };
+        let pending = self.search.pending;
+        (pending.early() && self.found(&late)).then_some(pending.ordered_by())
     }
 
     /// The answer would have been right but for a completed TLBI, a replaced context or the time of a

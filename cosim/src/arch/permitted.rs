@@ -255,7 +255,7 @@ impl Permitted {
             && let Some(younger) = self.overtaken(passed, memory, &answer)
         {
             let mut rejection = self.rejection(&search, memory, &access, observed, false);
-            rejection.requirement = "ORD-02";
+            (rejection.requirement, rejection.related) = ("ORD-02", None);
             rejection.permitted = vec![format!(
                 "no translation made after the invalidation by which {} was gone, which a younger \
                  access to the address showed at cycle {}",

@@ -377,3 +377,6 @@ mod scope;
 
 #[path = "several_tests.rs"]
 mod several;
+
+#[path = "order_tests.rs"]
+mod order;

@@ -56,6 +56,8 @@ pub struct Pending {
     /// Last cycle at which it may have read a descriptor, as far as its own effect and what was done
     /// after it in program order tell (ORD-04, ORD-05, ORD-10).
     translated: u64,
+    /// The rule that says so.
+    ordered_by: &'static str,
 }
 
 impl Pending {
@@ -77,6 +79,18 @@ impl Pending {
     #[must_use]
     pub fn early(&self) -> bool {
         self.translated != u64::MAX
+    }
+
+    /// The rule by which it did, if so.
+    #[must_use]
+    pub const fn ordered_by(&self) -> &'static str {
+        self.ordered_by
+    }
+
+    fn translated_by(&mut self, cycle: u64, rule: &'static str) {
+        if cycle < self.translated {
+            (self.translated, self.ordered_by) = (cycle, rule);
+        }
     }
 
     /// The access as invalidations see it, all of it done by `done`.
@@ -187,6 +201,7 @@ impl Program {
             unseen: words_written(&operation),
             performed: None,
             translated: u64::MAX,
+            ordered_by: "ORD-04",
         });
         if operation == Operation::Isb {
             self.last_isb = order;
@@ -201,14 +216,14 @@ impl Program {
         match done.operation {
             Operation::Isb => {
                 // ORD-10: no fault of an older access is found after it.
-                self.translated_by(cycle, done.order);
+                self.translated_by(cycle, done.order, "ORD-10");
                 self.performed_at(cycle, done.order);
                 self.retire(cycle, done.order);
                 self.forget_replaced(done.order);
             }
             Operation::Dsb(kind) => {
                 if kind.orders_stores() && kind.orders_loads() {
-                    self.translated_by(cycle, done.order);
+                    self.translated_by(cycle, done.order, "ORD-07");
                 }
                 if self.ets2 {
                     self.performed_at(cycle, done.order);
@@ -224,9 +239,9 @@ impl Program {
     }
 
     /// What is older than `order` had read its descriptors by `cycle`.
-    fn translated_by(&mut self, cycle: u64, order: u64) {
+    fn translated_by(&mut self, cycle: u64, order: u64, rule: &'static str) {
         for older in self.pending.iter_mut().filter(|p| p.order < order) {
-            older.translated = older.translated.min(cycle);
+            older.translated_by(cycle, rule);
         }
     }
 
@@ -392,8 +407,8 @@ impl Program {
         if sure {
             // ORD-04; and no store is performed before the older accesses have their translations,
             // so that none of those has used what it writes (ORD-05).
-            found.translated = found.translated.min(cycle);
-            self.translated_by(cycle.saturating_sub(1), order);
+            found.translated_by(cycle, "ORD-04");
+            self.translated_by(cycle.saturating_sub(1), order, "ORD-05");
         }
         if last {
             self.pending[place].performed = Some(cycle);
