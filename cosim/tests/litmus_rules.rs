@@ -44,3 +44,28 @@ fn the_rules_give_every_verdict_of_the_catalogue() {
     }
     assert!(differing.is_empty(), "\n{}", differing.join("\n"));
 }
+
+#[test]
+fn a_wrong_verdict_differs() {
+    let text = r#"
+        title = "a page made invalid and shot down"
+        requirements = ["TLBI-01"]
+        [[core]]
+        program = ["store pte(x), inv; dsb; tlbi vae1is x; dsb; isb; load r0, x"]
+        [[outcome]]
+        when = "0:r0 = flt"
+        verdict = "VERDICT"
+    "#;
+    for (verdict, agrees) in [("R", true), ("A", true), ("F", false)] {
+        let scenario = parse("X", &text.replace("VERDICT", verdict)).expect("a scenario");
+        let found = explore(&scenario, 2).expect("an exploration");
+        assert_eq!(found.agrees(), agrees, "{found}");
+        assert_eq!(found.to_string().contains("DIFFERS"), !agrees);
+    }
+    let text = text.replace("tlbi vae1is x; dsb; ", "");
+    let scenario = parse("X", &text.replace("VERDICT", "R")).expect("a scenario");
+    assert!(
+        !explore(&scenario, 2).expect("an exploration").agrees(),
+        "the entry may live on"
+    );
+}

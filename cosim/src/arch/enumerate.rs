@@ -2,6 +2,7 @@
 //! The permitted set of an access as a list, for who explores every execution instead of judging one.
 
 use super::candidate::Candidate;
+use super::context::Registers;
 use super::current::wants_recency;
 use super::permitted::Permitted;
 use super::program::Operation;
@@ -66,6 +67,21 @@ impl Permitted {
 
     /// The access `id` of `pe` is not executed after all: a branch before it went another way.
     pub fn squash(&mut self, pe: u8, id: u16) {
-        self.forget_access(pe, id);
+        if let Some(Some(pe)) = self.pes.get_mut(usize::from(pe)) {
+            pe.program.squash(id);
+        }
+    }
+}
+
+impl Search<'_> {
+    /// The newest registers that may be in force for the access.
+    pub(super) fn newest(&self) -> Registers {
+        let mut newest = Registers::default();
+        let (isb, order) = (self.pending.isb, self.pending.order);
+        self.program.for_each_context(isb, order, &mut |registers| {
+            newest = *registers;
+            true
+        });
+        newest
     }
 }

@@ -53,3 +53,17 @@ impl Fingerprint {
         self.words.into_iter().map(rank).collect()
     }
 }
+
+impl Permitted {
+    /// Adds what tells this judge from another to `print`.
+    pub(super) fn mark(&self, print: &mut Fingerprint) {
+        self.history.mark(print);
+        for pe in &self.pes {
+            print.value(u64::from(pe.is_some()));
+            if let Some(pe) = pe {
+                pe.program.mark(print);
+                print.instant(pe.unused);
+            }
+        }
+    }
+}

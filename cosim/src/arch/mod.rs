@@ -21,6 +21,7 @@ pub mod invalidation;
 pub mod machine;
 mod passed;
 pub mod path;
+pub mod pending;
 pub mod permission;
 pub mod permitted;
 pub mod program;

@@ -6,7 +6,7 @@
 
 use super::access::{Access, Outcome};
 use super::candidate::Candidate;
-use super::permitted::Permitted;
+use super::permitted::{Permitted, Rejection};
 use super::program::{Pending, Program};
 use super::search::Search;
 use super::walk::ReadDescriptor;
@@ -104,5 +104,22 @@ fn to(pending: &Pending) -> Option<u64> {
     match pending.operation {
         super::program::Operation::Access(access) => Some(access.va),
         _ => None,
+    }
+}
+
+impl Rejection {
+    /// The rejection of an answer that shows that of `younger` to be wrong.
+    pub(super) fn of_order(self, younger: &Passed) -> Self {
+        let permitted = format!(
+            "no translation made after the invalidation by which {} was gone, which a younger access \
+             to the address showed at cycle {}",
+            younger.observed, younger.done
+        );
+        Self {
+            requirement: "ORD-02",
+            related: None,
+            permitted: vec![permitted],
+            ..self
+        }
     }
 }

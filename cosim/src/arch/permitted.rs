@@ -12,11 +12,10 @@ use vmsa::TlbiScope;
 use super::access::{Access, Outcome};
 use super::binding::Issued;
 use super::candidate::{Candidate, equals_fault};
-use super::context::{Context, Profile, Registers};
+use super::context::{Context, Profile};
 use super::current::wants_recency;
 use super::diagnose::Case;
 use super::explain::explain;
-use super::fingerprint::Fingerprint;
 use super::history::History;
 use super::passed::{Answer, Passed};
 use super::program::{Operation, Program};
@@ -54,9 +53,9 @@ pub struct Rejection {
 #[derive(Clone, Debug, Default)]
 pub struct Permitted {
     profile: Profile,
-    history: History,
+    pub(super) history: History,
     /// By number; a PE that has done nothing yet has no past to remember.
-    pes: Vec<Option<Pe>>,
+    pub(super) pes: Vec<Option<Pe>>,
     /// Word address and cycle of error responses, oldest first.
     errors: Vec<(u64, u64)>,
     /// Values that ended by this cycle are lawful for nobody.
@@ -65,10 +64,10 @@ pub struct Permitted {
 
 /// One PE.
 #[derive(Clone, Debug)]
-struct Pe {
-    program: Program,
+pub(super) struct Pe {
+    pub(super) program: Program,
     /// Values that ended by this cycle are of no use to it.
-    unused: u64,
+    pub(super) unused: u64,
     /// Broadcast TLBI operations issued.
     broadcasts: u64,
     /// Answers that came before those of older accesses to the same address.
@@ -254,14 +253,8 @@ impl Permitted {
         if verdict.is_ok()
             && let Some(younger) = self.overtaken(passed, memory, &answer)
         {
-            let mut rejection = self.rejection(&search, memory, &access, observed, false);
-            (rejection.requirement, rejection.related) = ("ORD-02", None);
-            rejection.permitted = vec![format!(
-                "no translation made after the invalidation by which {} was gone, which a younger \
-                 access to the address showed at cycle {}",
-                younger.observed, younger.done
-            )];
-            verdict = Err(Box::new(rejection));
+            let rejection = self.rejection(&search, memory, &access, observed, false);
+            verdict = Err(Box::new(rejection.of_order(younger)));
         }
         let overtakes = program.older_to(access.va, pending.order).is_some();
         if let Some(known) = &mut self.pes[place]
@@ -275,24 +268,6 @@ impl Permitted {
         }
         self.complete(pe, cycle, id);
         Some(verdict)
-    }
-
-    /// Adds what tells this judge from another to `print`.
-    pub(super) fn mark(&self, print: &mut Fingerprint) {
-        self.history.mark(print);
-        for pe in &self.pes {
-            print.value(u64::from(pe.is_some()));
-            if let Some(pe) = pe {
-                pe.program.mark(print);
-                print.instant(pe.unused);
-            }
-        }
-    }
-
-    pub(super) fn forget_access(&mut self, pe: u8, id: u16) {
-        if let Some(Some(pe)) = self.pes.get_mut(usize::from(pe)) {
-            pe.program.squash(id);
-        }
     }
 
     fn explore(
@@ -353,7 +328,7 @@ impl Permitted {
         observed: Outcome,
         early: bool,
     ) -> Rejection {
-        let registers = registers_of(search);
+        let registers = search.newest();
         let context = Context {
             registers,
             profile: self.profile,
@@ -410,19 +385,6 @@ impl Permitted {
             .iter()
             .any(|&(word, cycle)| word == address & !7 && (from..=to).contains(&cycle))
     }
-}
-
-/// The newest registers that may be in force for the access.
-fn registers_of(search: &Search<'_>) -> Registers {
-    let mut newest = Registers::default();
-    let (isb, order) = (search.pending.isb, search.pending.order);
-    search
-        .program
-        .for_each_context(isb, order, &mut |registers| {
-            newest = *registers;
-            true
-        });
-    newest
 }
 
 #[cfg(test)]

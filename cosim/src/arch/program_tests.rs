@@ -2,6 +2,7 @@
 //! Tests of program order: contexts and recency.
 
 use super::*;
+use crate::arch::access::{Access, AccessKind};
 use vmsa::El;
 
 fn load() -> Operation {

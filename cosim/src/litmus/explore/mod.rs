@@ -11,6 +11,8 @@
 //! at any instant, speculatively or late (HAF-07, HAF-19), and marks leaves dirty for stores that are
 //! executed for sure (HAF-08). A load does not read a store of its own core before all see it.
 
+mod advance;
+mod key;
 pub mod memory;
 pub mod moves;
 pub mod program;

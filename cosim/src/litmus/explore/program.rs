@@ -343,15 +343,15 @@ fn order(program: &[Instruction], steps: &mut [Step]) {
         let touch = steps[at].touch();
         let effects = steps[at].effects;
         let (mut after, mut barred) = (0, 0);
-        for older in 0..at {
-            let Some(other) = steps[older].touch() else {
+        for (older, step) in steps[..at].iter().enumerate() {
+            let Some(other) = step.touch() else {
                 continue;
             };
             // AT is no access.
-            if effects == Effects::NONE || steps[older].effects == Effects::NONE {
+            if effects == Effects::NONE || step.effects == Effects::NONE {
                 continue;
             }
-            let waits = |release| fences.waits(effects, release, older, steps[older].effects);
+            let waits = |release| fences.waits(effects, release, older, step.effects);
             let same = touch.is_some_and(|touch| match (&touch.place, &other.place) {
                 (Where::Virtual(a), Where::Virtual(b)) => a == b,
                 (Where::Fixed(a), Where::Fixed(b)) => a.iter().any(|word| b.contains(word)),
