@@ -3,7 +3,12 @@
 
 use std::process::ExitCode;
 
+use cosim::cli::Suite;
+
 fn main() -> ExitCode {
-    cosim::selftest::register(testbenches::selftest::STIMULI);
-    cosim::cli::main(testbenches::REGISTRY, testbenches::litmus::CATALOGUE)
+    cosim::cli::main(Suite {
+        testbenches: testbenches::REGISTRY,
+        scenarios: testbenches::litmus::CATALOGUE,
+        stimuli: Some(&testbenches::selftest::STIMULI),
+    })
 }

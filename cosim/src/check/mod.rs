@@ -94,6 +94,16 @@ pub fn attach(simulation: &mut Simulation, straps: Straps) -> Checkers {
     checkers
 }
 
+/// For stimulus that breaks the rules of software at random: any number of violations of those rules,
+/// none included. What hardware answers is judged as always.
+#[must_use]
+pub fn any_misuse() -> [Expectation; 2] {
+    [
+        Expectation::of("BBM-03").by(bbm::NAME).if_any(),
+        Expectation::of("TLB-06").by(runs::NAME).if_any(),
+    ]
+}
+
 /// The choices of the specification that hardware strapped so has made.
 #[must_use]
 pub fn profile(straps: &Straps) -> Profile {

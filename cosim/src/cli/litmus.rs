@@ -5,11 +5,11 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::litmus_table::{describe, show};
-use super::{CommandResult, UsageError, say};
+use super::{Catalogue, CommandResult, UsageError, litmus_explore, litmus_import, say};
 use crate::dut::ports::Info;
 use crate::litmus::run::Mode;
 use crate::litmus::run::campaign::{self, Entry, Options, Plan, Progress};
@@ -17,24 +17,29 @@ use crate::litmus::run::rows::Sums;
 use crate::litmus::{self, Scenario};
 use crate::nearest::nearest;
 use crate::regress::interrupt::Interrupt;
-use crate::regress::testbench::{PLANTED, find_plant};
-
-/// Scenarios built into a binary: name and text of each.
-pub type Catalogue<'a> = &'a [(&'a str, &'a str)];
+use crate::regress::testbench::find_plant;
 
 /// Arguments of `litmus`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  \
     mmu-cosim litmus --jobs 2                      all scenarios, all modes, with and without FEAT_ETS2\n  \
     mmu-cosim litmus L24 L27 -v                    two of them, with every ending that came\n  \
     mmu-cosim litmus my/scenario.toml --runs 1000  one of your own\n  \
+    mmu-cosim litmus --explore                     what the rules alone say, without hardware\n  \
+    mmu-cosim litmus import TEST.litmus --out my   herd-style tests become scenarios\n  \
     mmu-cosim litmus --list\n\n\
     A scenario runs --runs times in each mode at each FEAT_ETS level: cold TLBs; pages touched before;\n\
     random delays; prefetching. A row is red if a forbidden outcome was seen or a required one missing,\n\
     a scenario is red if a checker found a violation in any run; a report follows with the command\n\
     that repeats it. docs/litmus.md says how scenarios are written and read.\n\n\
-    Exit status: 0 pass, 1 fail, 2 usage or input error.")]
+    Exit status: 0 pass, 1 fail, 2 usage or input error."
+)]
 pub struct Arguments {
+    /// Another thing to do with scenarios
+    #[command(subcommand)]
+    pub command: Option<Also>,
     /// Scenarios of the catalogue, or files; all of the catalogue if none is named
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
@@ -62,6 +67,9 @@ pub struct Arguments {
     /// Simulations at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: u16,
+    /// Derive every verdict from the rules alone, without hardware, and hold it against the file
+    #[arg(long)]
+    pub explore: bool,
     /// Print every ending that came, with how often it came
     #[arg(short, long)]
     pub verbose: bool,
@@ -76,6 +84,23 @@ pub struct Arguments {
     pub out: PathBuf,
 }
 
+/// What else can be done with scenarios.
+#[derive(Debug, Subcommand)]
+pub enum Also {
+    /// Turn herd-style tests of virtual memory into scenario files
+    Import(litmus_import::Arguments),
+}
+
+impl Arguments {
+    /// Whether a JSON object is asked for.
+    pub fn json(&self) -> bool {
+        match &self.command {
+            Some(Also::Import(arguments)) => arguments.json,
+            None => self.json,
+        }
+    }
+}
+
 fn parse_ets(text: &str) -> Result<u8, String> {
     match text {
         "0" => Ok(0),
@@ -86,15 +111,22 @@ fn parse_ets(text: &str) -> Result<u8, String> {
 
 /// Runs what the arguments name.
 pub fn execute(arguments: &Arguments, catalogue: Catalogue<'_>) -> CommandResult {
+    if let Some(Also::Import(arguments)) = &arguments.command {
+        return litmus_import::execute(arguments);
+    }
     let scenarios = scenarios(arguments, catalogue)?;
     if arguments.list {
         list(arguments, &scenarios);
         return Ok(true);
     }
+    let levels = arguments.ets.map_or(vec![0, 2], |ets| vec![ets]);
+    if arguments.explore {
+        return litmus_explore::execute(&scenarios, &levels, arguments.json);
+    }
     let plant = arguments.plant.as_deref().map(find_plant).transpose();
     let plant = plant.map_err(UsageError)?;
     let forced = match plant {
-        Some(_) => Some(PLANTED),
+        Some(plant) => Some(plant.config),
         None => arguments.config.as_deref(),
     };
     let (entries, skipped) = place(scenarios, forced)?;
@@ -104,7 +136,7 @@ pub fn execute(arguments: &Arguments, catalogue: Catalogue<'_>) -> CommandResult
             true => Mode::ALL.to_vec(),
             false => arguments.mode.clone(),
         },
-        ets: arguments.ets.map_or(vec![0, 2], |ets| vec![ets]),
+        ets: levels,
         runs: arguments.runs,
         seed: arguments.seed,
         plant,

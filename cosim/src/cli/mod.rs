@@ -6,6 +6,8 @@
 mod coverage;
 mod list;
 mod litmus;
+mod litmus_explore;
+mod litmus_import;
 mod litmus_table;
 mod mutate;
 mod replay;
@@ -16,6 +18,7 @@ mod selftest;
 mod shrink;
 mod stats;
 pub(crate) mod strap;
+mod suite;
 mod walk;
 
 use std::io::Write;
@@ -24,9 +27,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use serde_json::json;
 
-use crate::regress::Testbench;
-
-pub use litmus::Catalogue;
+pub use self::suite::{Catalogue, Suite};
 
 /// Wrong use or unreadable input: one message that says what, where, and how to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -92,40 +93,37 @@ impl Command {
             Self::Shrink(arguments) => arguments.run.json,
             Self::ReplayStimulus(arguments) => arguments.json,
             Self::Walk(arguments) => arguments.json,
-            Self::Litmus(arguments) => arguments.json,
+            Self::Litmus(arguments) => arguments.json(),
             Self::Coverage(arguments) => arguments.json,
             Self::Mutate(arguments) => arguments.json,
         }
     }
 
-    fn execute(&self, registry: &[Testbench], catalogue: Catalogue<'_>) -> CommandResult {
+    fn execute(&self, suite: Suite<'_>) -> CommandResult {
+        let registry = suite.testbenches;
         match self {
             Self::List(arguments) => list::execute(arguments, registry),
             Self::Run(arguments) => run::execute(arguments, registry),
-            Self::Selftest(arguments) => selftest::execute(arguments),
+            Self::Selftest(arguments) => selftest::execute(arguments, suite.stimuli),
             Self::Replay(arguments) => replay::execute(arguments),
             Self::Shrink(arguments) => shrink::execute(arguments, registry),
             Self::ReplayStimulus(arguments) => replay_stimulus::execute(arguments),
             Self::Walk(arguments) => walk::execute(arguments),
-            Self::Litmus(arguments) => litmus::execute(arguments, catalogue),
+            Self::Litmus(arguments) => litmus::execute(arguments, suite.scenarios),
             Self::Coverage(arguments) => coverage::execute(arguments),
             Self::Mutate(arguments) => mutate::execute(arguments, registry),
         }
     }
 }
 
-/// Runs the command line of this process on the registered testbenches and litmus scenarios.
+/// Runs the command line of this process on what the program brings.
 #[must_use]
-pub fn main(registry: &[Testbench], catalogue: Catalogue<'_>) -> ExitCode {
-    run_command_line(std::env::args_os(), registry, catalogue)
+pub fn main(suite: Suite<'_>) -> ExitCode {
+    run_command_line(std::env::args_os(), suite)
 }
 
 /// Runs `arguments`, the name of the program first.
-pub fn run_command_line<I, T>(
-    arguments: I,
-    registry: &[Testbench],
-    catalogue: Catalogue<'_>,
-) -> ExitCode
+pub fn run_command_line<I, T>(arguments: I, suite: Suite<'_>) -> ExitCode
 where
     I: IntoIterator<Item = T>,
     T: Into<std::ffi::OsString> + Clone,
@@ -138,7 +136,7 @@ where
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match cli.command.execute(registry, catalogue) {
+    match cli.command.execute(suite) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{CommandResult, UsageError, say};
 use crate::regress::interrupt::Interrupt;
 use crate::regress::testbench::PLANTED;
-use crate::selftest::{self, Options, Outcome, Row, Summary, WINDOW};
+use crate::selftest::{self, Options, Outcome, Row, Stimuli, Summary, WINDOW};
 
 /// Arguments of `selftest`.
 #[derive(Debug, Args)]
@@ -40,10 +40,10 @@ pub struct Arguments {
 }
 
 /// Runs what the arguments name.
-pub fn execute(arguments: &Arguments) -> CommandResult {
-    let Some(stimuli) = selftest::registered() else {
+pub fn execute(arguments: &Arguments, stimuli: Option<&'static Stimuli>) -> CommandResult {
+    let Some(stimuli) = stimuli else {
         let text = "this program brings no load for the self-test; use `mmu-cosim` of the crate \
-                    `testbenches`, or call cosim::selftest::register before cosim::cli::main";
+                    `testbenches`, or give its Suite a load";
         return Err(UsageError(text.to_owned()));
     };
     let selection = selftest::selection(stimuli, &arguments.names).map_err(UsageError)?;

@@ -11,8 +11,6 @@ mod hunt;
 mod outcome;
 mod run;
 
-use std::sync::OnceLock;
-
 use crate::check::CHECKERS;
 use crate::regress::{Bench, Failure};
 
@@ -51,19 +49,6 @@ pub struct Stimuli {
     pub start: fn(&mut Bench, usize) -> Result<(), Failure>,
     /// Faults of software.
     pub software: &'static [SoftwareFault],
-}
-
-static STIMULI: OnceLock<Stimuli> = OnceLock::new();
-
-/// Has `mmu-cosim selftest` use `stimuli`. A second call changes nothing.
-pub fn register(stimuli: Stimuli) {
-    STIMULI.get_or_init(|| stimuli);
-}
-
-/// What was registered.
-#[must_use]
-pub fn registered() -> Option<&'static Stimuli> {
-    STIMULI.get()
 }
 
 /// Name of the assertion that reports `requirement` and `text`, as `sees` and `also` spell it.

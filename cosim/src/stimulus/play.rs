@@ -2,6 +2,7 @@
 //! Steps as the body of a directed testbench.
 
 use super::{Step, When, replay};
+use crate::check::any_misuse;
 use crate::regress::{Bench, Failure};
 
 /// Takes `steps` on the simulation of `bench`, whose memory is loaded already, and waits until all are
@@ -31,6 +32,10 @@ pub fn play(bench: &mut Bench, steps: &[Step]) -> Result<(), Failure> {
         _ => end,
     });
     let handle = bench.handle()?;
+    // Hardware is on trial, not the software that the steps come from.
+    for expectation in any_misuse() {
+        handle.expect_violation(expectation);
+    }
     replay::spawn(&handle, steps, end);
     bench.run_tasks()
 }

@@ -76,6 +76,10 @@ pub fn replay(
         simulation.set_interrupt(flag);
     }
     let handle = simulation.handle();
+    // Hardware is on trial, not the software that the steps come from.
+    for expectation in check::any_misuse() {
+        handle.expect_violation(expectation);
+    }
     for (&address, &word) in &stimulus.memory {
         handle.poke(address, word);
     }

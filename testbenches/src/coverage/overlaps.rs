@@ -2,6 +2,7 @@
 //! First-level entries that overlap: a global leaf of one address space and a private one of another,
 //! of every size. The fill of one removes the other, or a lookup that finds both aborts.
 
+use cosim::check::Expectation;
 use cosim::dut::ports::{CoreRequest, TlbStructure};
 use cosim::regress::{Bench, Expect, Failure, Testbench};
 use cosim::sim::CoreHandle;
@@ -70,6 +71,8 @@ fn sizes(bench: &mut Bench) -> Result<(), Failure> {
             private.load(bench)?;
             global.load(bench)?;
             let record = Record::on(bench)?;
+            // A run of one mapping meets a page of the other.
+            bench.expect_violation(Expectation::of("TLB-06").by("contiguous runs").if_any())?;
             let regime = Regime::default().with(&private, 1);
             bench.run(async move |core| {
                 regime.enter(&core).await;

@@ -21,6 +21,7 @@ mod world;
 
 use std::rc::Rc;
 
+use cosim::check::any_misuse;
 use cosim::dut::ports::CoreRequest;
 use cosim::regress::{Bench, Failure, Testbench};
 use vmsa::DsbKind;
@@ -73,6 +74,10 @@ fn run(bench: &mut Bench, errors: bool) -> Result<(), Failure> {
     let straps = bench.setup().straps;
     let world = Rc::new(World::new(bench, &mut rng, &straps)?);
     let handle = bench.handle()?;
+    // Edits are made without break, runs are left half changed, and both meet in races.
+    for expectation in any_misuse() {
+        handle.expect_violation(expectation);
+    }
     let figures = Rc::new(Figures::default());
     let contexts = Rc::new(Contexts::new(
         Rc::clone(&world),

@@ -35,13 +35,13 @@ fn walk(layout: &Layout, space: usize, va: u64) -> (u64, u64) {
         let entry = Descriptor(layout.word(table + index_of(level, va)));
         assert!(entry.valid(), "level {level}");
         if !entry.is_table_bit() {
-            return (entry.output_address(Granule::K4, level) | va % REGION, 0);
+            return (entry.output_address(Granule::K4, level) | (va % REGION), 0);
         }
         table = entry.next_table(Granule::K4);
     }
     let leaf = Descriptor(layout.word(table + index_of(3, va)));
     assert!(leaf.valid());
-    (leaf.output_address(Granule::K4, 3) | va % PAGE, table)
+    (leaf.output_address(Granule::K4, 3) | (va % PAGE), table)
 }
 
 #[test]

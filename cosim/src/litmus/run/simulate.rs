@@ -18,6 +18,7 @@ use super::evaluate::{Ending, Judge};
 use super::layout::{Layout, PAGE};
 use super::machine::Machine;
 use super::variation::{Mode, Pace, Surroundings, assignment, scale};
+use crate::check::any_misuse;
 use crate::dut::ports::CoreRequest;
 use crate::litmus::scenario::{Page, Place, Scenario};
 use crate::regress::{Bench, Failure};
@@ -75,6 +76,11 @@ pub fn simulate(bench: &mut Bench, batch: &Batch, endings: &mut Endings) -> Resu
         bench.load(address, &[word])?;
     }
     let shared = Rc::new(RefCell::new(Vec::new()));
+    if scenario.breaks_bbm {
+        for expectation in any_misuse() {
+            bench.expect_violation(expectation)?;
+        }
+    }
     let host = Host {
         handle: bench.handle()?,
         scenario,
