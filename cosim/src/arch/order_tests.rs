@@ -25,6 +25,20 @@ fn a_store_uses_no_descriptor_written_after_its_effect() {
 }
 
 #[test]
+fn an_error_of_another_access_is_not_taken_for_the_effect_of_a_store() {
+    // The error of a read at the same offset, then the effect of the older store; the younger store at
+    // that offset is still to be translated.
+    let mut bench = Bench::plain();
+    bench.issue(Operation::Access(store(VA + 0x1000)));
+    let younger = bench.issue(Operation::Access(store(VA)));
+    bench.judge.became_visible(None, bench.now, 0x7000);
+    bench.now += 1;
+    bench.judge.became_visible(Some(0), bench.now, 0xa000);
+    bench.store(SLOT, page(0xb000).0);
+    assert_eq!(bench.answer(younger, at(0xb000)), Ok(Accepted::Current));
+}
+
+#[test]
 fn an_access_uses_nothing_that_a_younger_store_of_its_pe_writes() {
     // ORD-05: the younger store, to the descriptor, is visible before the load is answered.
     for (seen, expected) in [(0xb000, no("ORD-05")), (0xa000, Ok(Accepted::Lawful))] {

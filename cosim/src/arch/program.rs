@@ -299,8 +299,11 @@ impl Program {
             return;
         };
         let found = &mut self.pending[place];
-        found.unseen -= 1;
-        let (order, last) = (found.order, found.unseen == 0);
+        let order = found.order;
+        // An error may be that of another access to the same place in a page: the effect of this one
+        // may still be seen.
+        found.unseen -= u8::from(sure);
+        let last = !sure || found.unseen == 0;
         if sure {
             // ORD-04; and no store is performed before the older accesses have their translations,
             // so that none of those has used what it writes (ORD-05).

@@ -2,7 +2,7 @@
 //! Litmus scenarios: small programs of several cores that edit and use translations, each with
 //! outcomes that the architecture allows, forbids or requires (`docs/spec/litmus.md`).
 //!
-//! A scenario is a text file ([`parse`]); what it says is in [`scenario`].
+//! A scenario is a text file ([`parse()`]); what it says is in [`scenario`].
 
 pub mod condition;
 pub mod explore;
