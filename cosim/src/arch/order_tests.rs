@@ -39,6 +39,17 @@ fn an_error_of_another_access_is_not_taken_for_the_effect_of_a_store() {
 }
 
 #[test]
+fn the_effect_in_the_next_word_is_not_that_of_a_short_store() {
+    // A store of one byte touches one word, however near the next one is.
+    let mut bench = Bench::plain();
+    let id = bench.issue(Operation::Access(store(VA + 4).sized(0)));
+    bench.now += 1;
+    bench.judge.became_visible(Some(0), bench.now, 0xa008);
+    bench.store(SLOT, page(0xb000).0);
+    assert_eq!(bench.answer(id, at(0xb004)), Ok(Accepted::Current));
+}
+
+#[test]
 fn an_access_uses_nothing_that_a_younger_store_of_its_pe_writes() {
     // ORD-05: the younger store, to the descriptor, is visible before the load is answered.
     for (seen, expected) in [(0xb000, no("ORD-05")), (0xa000, Ok(Accepted::Lawful))] {

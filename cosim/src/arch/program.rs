@@ -5,6 +5,7 @@
 
 use vmsa::{SysReg, Tcr};
 
+use super::access::Access;
 use super::binding::Invalidations;
 use super::context::Registers;
 use super::fingerprint::Fingerprint;
@@ -289,10 +290,12 @@ impl Program {
     /// Unless `sure` the word may be of something else.
     pub fn became_visible(&mut self, cycle: u64, address: u64, sure: bool) {
         // Only the offset in the page is known of an access before its answer.
-        let near =
-            |va: u64| (address ^ va) & 0xff8 == 0 || (address ^ va.wrapping_add(7)) & 0xff8 == 0;
-        let writes = |pending: &Pending| match pending.operation {
-            Operation::Access(access) => pending.unseen > 0 && near(access.va),
+        let touches = |access: &Access| {
+            let last = access.va.wrapping_add(access.bytes() - 1);
+            (address ^ access.va) & 0xff8 == 0 || (address ^ last) & 0xff8 == 0
+        };
+        let writes = |pending: &Pending| match &pending.operation {
+            Operation::Access(access) => pending.unseen > 0 && touches(access),
             _ => false,
         };
         let Some(place) = self.pending.iter().position(writes) else {
