@@ -9,14 +9,13 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::litmus_table::{describe, show};
-use super::{Catalogue, CommandResult, UsageError, litmus_explore, litmus_import, say};
+use super::{Catalogue, CommandResult, UsageError, litmus_explore, litmus_import, on_ctrl_c, say};
 use crate::dut::ports::Info;
 use crate::litmus::run::Mode;
 use crate::litmus::run::campaign::{self, Entry, Options, Plan, Progress};
 use crate::litmus::run::rows::Sums;
 use crate::litmus::{self, Scenario};
 use crate::nearest::nearest;
-use crate::regress::interrupt::Interrupt;
 use crate::regress::testbench::find_plant;
 
 /// Arguments of `litmus`.
@@ -144,8 +143,7 @@ pub fn execute(arguments: &Arguments, catalogue: Catalogue<'_>) -> CommandResult
     let options = Options {
         workers: usize::from(arguments.jobs),
         out: arguments.out.clone(),
-        interrupt: Interrupt::on_ctrl_c()
-            .map_err(|error| UsageError(format!("cannot listen for Ctrl-C: {error}")))?,
+        interrupt: on_ctrl_c()?,
     };
     let live = std::io::stderr().is_terminal();
     let mut sums = Sums::default();

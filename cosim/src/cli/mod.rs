@@ -17,7 +17,7 @@ mod selection;
 mod selftest;
 mod shrink;
 mod stats;
-pub(crate) mod strap;
+mod strap;
 mod suite;
 mod walk;
 
@@ -28,6 +28,7 @@ use clap::{Parser, Subcommand};
 use serde_json::json;
 
 pub use self::suite::{Catalogue, Suite};
+use crate::regress::interrupt::Interrupt;
 
 /// Wrong use or unreadable input: one message that says what, where, and how to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +148,11 @@ where
             ExitCode::from(2)
         }
     }
+}
+
+/// Raised by Ctrl-C from now on: what runs keeps the results so far.
+fn on_ctrl_c() -> Result<Interrupt, UsageError> {
+    Interrupt::on_ctrl_c().map_err(|error| UsageError(format!("cannot listen for Ctrl-C: {error}")))
 }
 
 /// Prints one line. A reader that has gone away (`| head`) is no reason to fail.

@@ -7,12 +7,11 @@ use clap::Args;
 use cosim_bridge::{MutantInfo, mutants};
 use serde_json::{Value, json};
 
-use super::{CommandResult, UsageError, say};
+use super::{CommandResult, UsageError, on_ctrl_c, say};
 use crate::mutation::tally::Tally;
 use crate::mutation::{Options, Outcome, Progress, campaign, regression};
 use crate::nearest::nearest;
 use crate::regress::Testbench;
-use crate::regress::interrupt::Interrupt;
 use crate::regress::testbench::MUTATED;
 
 /// Arguments of `mutate`.
@@ -66,8 +65,7 @@ pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
         )));
     }
     let runs = regression::standard(registry, arguments.short)?;
-    let interrupt = Interrupt::on_ctrl_c()
-        .map_err(|error| UsageError(format!("cannot listen for Ctrl-C: {error}")))?;
+    let interrupt = on_ctrl_c()?;
     let options = Options {
         workers: usize::from(arguments.jobs),
         equivalent: arguments.equivalent,

@@ -10,7 +10,6 @@ use super::strap::{self, StrapArguments};
 use super::{CommandResult, UsageError, say};
 use crate::arch::explain::explain;
 use crate::arch::{Context, Profile};
-use crate::dut::ports::Straps;
 use crate::nearest::nearest;
 use crate::regress::rtl_engine::RtlEngine;
 use crate::vectors::{Answer, Engine, Mismatch, ModelEngine, Scene, compare, read_scenes};
@@ -106,7 +105,7 @@ pub fn execute(arguments: &Arguments) -> CommandResult {
 }
 
 fn open(arguments: &Arguments) -> Result<Box<dyn Engine>, UsageError> {
-    let straps = strap::apply(Straps::default(), &arguments.straps.strap)?;
+    let straps = arguments.straps.straps()?;
     let configs: Vec<&str> = cosim_bridge::configs()
         .iter()
         .map(|config| config.name)

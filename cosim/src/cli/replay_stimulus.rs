@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{CommandResult, UsageError, say};
-use crate::regress::interrupt::Interrupt;
+use super::{CommandResult, UsageError, on_ctrl_c, say};
 use crate::regress::testbench::{PLANTED, find_plant};
 use crate::stimulus::{Replayed, Stimulus, listing, replay};
 
@@ -69,8 +68,7 @@ pub fn execute(arguments: &Arguments) -> CommandResult {
         }
         None => None,
     };
-    let interrupt = Interrupt::on_ctrl_c()
-        .map_err(|error| UsageError(format!("cannot listen for Ctrl-C: {error}")))?;
+    let interrupt = on_ctrl_c()?;
     let replayed = replay(&stimulus, Some(interrupt.flag()), |simulation| {
         if let Some(log) = log {
             simulation.set_event_log(log);

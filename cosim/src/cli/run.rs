@@ -9,11 +9,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::selection::Selection;
-use super::{CommandResult, UsageError, coverage, say, stats, strap};
+use super::{CommandResult, UsageError, coverage, on_ctrl_c, say, stats, strap};
 use crate::dut::TraceFormat;
 use crate::regress::Testbench;
 use crate::regress::context::Recording;
-use crate::regress::interrupt::Interrupt;
 use crate::regress::runner::{self, Job, JobResult, Options, Progress, Verdict};
 use crate::sim::TraceRequest;
 
@@ -67,8 +66,7 @@ pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
     let recording = recording(arguments, &jobs)?;
     let covered = arguments.coverage.as_deref().map(coverage::open);
     let covered = covered.transpose()?;
-    let interrupt = Interrupt::on_ctrl_c()
-        .map_err(|error| UsageError(format!("cannot listen for Ctrl-C: {error}")))?;
+    let interrupt = on_ctrl_c()?;
     let options = Options {
         workers: usize::from(arguments.jobs),
         recording,

@@ -4,8 +4,7 @@
 use clap::Args;
 
 use super::UsageError;
-use super::strap::{self, StrapArguments};
-use crate::dut::ports::Straps;
+use super::strap::StrapArguments;
 use crate::nearest::nearest;
 use crate::regress::Testbench;
 use crate::regress::runner::Job;
@@ -73,7 +72,7 @@ impl Selection {
                 return Err(UsageError(message));
             }
         }
-        let straps = strap::apply(Straps::default(), &self.straps.strap)?;
+        let straps = self.straps.straps()?;
         let mut testbenches = Vec::new();
         if self.all {
             testbenches.extend(registry);

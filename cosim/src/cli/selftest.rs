@@ -6,8 +6,7 @@ use std::io::{IsTerminal, Write};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{CommandResult, UsageError, say};
-use crate::regress::interrupt::Interrupt;
+use super::{CommandResult, UsageError, on_ctrl_c, say};
 use crate::regress::testbench::PLANTED;
 use crate::selftest::{self, Options, Outcome, Row, Stimuli, Summary, WINDOW};
 
@@ -60,8 +59,7 @@ pub fn execute(arguments: &Arguments, stimuli: Option<&'static Stimuli>) -> Comm
              with `{PLANTED}` in it"
         )));
     }
-    let interrupt = Interrupt::on_ctrl_c()
-        .map_err(|error| UsageError(format!("cannot listen for Ctrl-C: {error}")))?;
+    let interrupt = on_ctrl_c()?;
     let options = Options {
         workers: usize::from(arguments.jobs),
         interrupt,

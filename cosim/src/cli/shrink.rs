@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::selection::Selection;
-use super::{CommandResult, UsageError, say};
+use super::{CommandResult, UsageError, on_ctrl_c, say};
 use crate::regress::Testbench;
 use crate::regress::context::Recording;
 use crate::regress::failure::{Failure, FailureKind};
@@ -44,8 +44,7 @@ pub struct Arguments {
 /// Shrinks the first red run of those that the arguments name.
 pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
     let jobs = arguments.run.jobs(registry)?;
-    let interrupt = Interrupt::on_ctrl_c()
-        .map_err(|error| UsageError(format!("cannot listen for Ctrl-C: {error}")))?;
+    let interrupt = on_ctrl_c()?;
     let mut red = None;
     for job in &jobs {
         let result = attempt(job, Recording::default(), false, &interrupt);

@@ -13,6 +13,7 @@ mod request;
 mod response;
 mod socket;
 mod strap;
+pub mod strap_setting;
 mod tlb_event;
 
 use std::cell::RefCell;

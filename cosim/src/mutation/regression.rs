@@ -3,8 +3,8 @@
 
 use std::sync::OnceLock;
 
-use crate::cli::strap;
 use crate::dut::ports::Straps;
+use crate::dut::strap_setting;
 use crate::regress::context::Recording;
 use crate::regress::interrupt::Interrupt;
 use crate::regress::runner::{self, Job, JobResult};
@@ -211,7 +211,7 @@ fn run<'a>(
             seed,
             plant: None,
             cycles,
-            straps: strap::apply(Straps::default(), &settings)?,
+            straps: strap_setting::apply(Straps::default(), &settings)?,
             settings,
         },
         unmutated: OnceLock::new(),

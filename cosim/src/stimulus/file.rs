@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::request_text::{RequestText, hex, number};
 use super::{Action, Broken, Setup, Step, Stimulus, When};
-use crate::cli::strap;
 use crate::dut::ports::Straps;
+use crate::dut::strap_setting;
 use crate::sim::{ErrorOn, MemoryTiming};
 
 /// Version of the format.
@@ -196,7 +196,7 @@ impl Stimulus {
             requirement: broken.map(|broken| broken.requirement),
             config: config.clone(),
             plant: plant.clone(),
-            straps: strap::settings(straps),
+            straps: strap_setting::settings(straps),
             seed: hex(*seed),
             latency: memory.latency,
             jitter: memory.jitter,
@@ -264,7 +264,7 @@ impl Stimulus {
             setup: Setup {
                 config: file.config,
                 plant: file.plant,
-                straps: strap::apply(Straps::default(), &file.straps)?,
+                straps: strap_setting::apply(Straps::default(), &file.straps)?,
                 seed: number(&file.seed).map_err(|problem| format!("seed: {problem}"))?,
                 memory: MemoryTiming {
                     latency: file.latency,

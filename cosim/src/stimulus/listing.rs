@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::{Action, Setup, Step, Stimulus, When};
-use crate::cli::strap;
+use crate::dut::strap_setting;
 use crate::sim::MemoryTiming;
 
 /// What is known of a word of memory without knowing who walks it.
@@ -64,7 +64,7 @@ fn write(out: &mut String, stimulus: &Stimulus) -> std::fmt::Result {
     if let Some(plant) = plant {
         write!(out, ", plant {plant}")?;
     }
-    for setting in strap::settings(straps) {
+    for setting in strap_setting::settings(straps) {
         write!(out, ", {setting}")?;
     }
     if *memory != MemoryTiming::default() {
