@@ -5,10 +5,7 @@
 pub mod regression;
 pub mod tally;
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cosim_bridge::MutantInfo;
 
@@ -17,6 +14,7 @@ use crate::regress::context::Recording;
 use crate::regress::failure::{Failure, FailureKind};
 use crate::regress::interrupt::Interrupt;
 use crate::regress::runner::{self, Verdict};
+use crate::regress::spread::{Told, spread};
 
 /// How a mutant was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,47 +96,33 @@ pub fn campaign(
     options: &Options,
     progress: &mut dyn Progress,
 ) -> Result<Vec<Outcome>, CampaignError> {
-    let next = AtomicUsize::new(0);
-    let (sender, receiver) = mpsc::channel();
-    let mut waiting = BTreeMap::new();
-    let mut outcomes = Vec::with_capacity(mutants.len());
-    std::thread::scope(|scope| {
-        for _ in 0..options.workers.clamp(1, mutants.len().max(1)) {
-            let (sender, next) = (sender.clone(), &next);
-            scope.spawn(move || {
-                while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let number = mutant.plant.number;
-                    let outcome = judge(mutant, runs, options);
-                    let ended = outcome.is_err();
-                    if sender.send((number, outcome)).is_err() || ended {
-                        // Nothing that follows would be judged.
-                        next.store(mutants.len(), Ordering::Relaxed);
-                        return;
-                    }
-                }
-            });
+    let red = AtomicBool::new(false);
+    let work = |mutant: &&'static MutantInfo| {
+        // Nothing that follows a red run without a mutant would be judged.
+        if red.load(Ordering::Relaxed) {
+            return Ok(Outcome::NotRun);
         }
-        drop(sender);
-        let mut ended = 0;
-        loop {
-            match receiver.recv_timeout(Duration::from_secs(1)) {
-                Ok((number, outcome)) => {
-                    ended += 1;
-                    waiting.insert(number, outcome?);
-                    while let Some(outcome) = mutants
-                        .get(outcomes.len())
-                        .and_then(|mutant| waiting.remove(&mutant.plant.number))
-                    {
-                        progress.outcome(outcomes.len(), mutants[outcomes.len()], &outcome);
-                        outcomes.push(outcome);
+        let outcome = judge(mutant, runs, options);
+        red.fetch_or(outcome.is_err(), Ordering::Relaxed);
+        outcome
+    };
+    let mut outcomes = Ok(Vec::with_capacity(mutants.len()));
+    spread(mutants, options.workers, work, |told| match told {
+        Told::Alive(done) => progress.alive(done),
+        Told::Result(index, result) => {
+            if let Ok(all) = &mut outcomes {
+                match result {
+                    Ok(outcome) if !red.load(Ordering::Relaxed) => {
+                        progress.outcome(index, mutants[index], &outcome);
+                        all.push(outcome);
                     }
+                    Ok(_) => {}
+                    Err(error) => outcomes = Err(error),
                 }
-                Err(mpsc::RecvTimeoutError::Timeout) => progress.alive(ended),
-                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
-    })?;
-    Ok(outcomes)
+    });
+    outcomes
 }
 
 fn judge(

@@ -1,11 +1,6 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! Runs the faults chosen, spread over workers, and tells of each in order.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::time::Duration;
-
 use super::hunt::{Hunt, hunt};
 use super::outcome::{Fault, Outcome, Row, judge};
 use super::{SoftwareFault, Stimuli, detectors};
@@ -13,6 +8,7 @@ use crate::nearest::nearest;
 use crate::regress::Failure;
 use crate::regress::failure::FailureKind;
 use crate::regress::interrupt::Interrupt;
+use crate::regress::spread::{Told, spread};
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -140,42 +136,14 @@ pub fn run(
     mut told: impl FnMut(&Row),
     mut alive: impl FnMut(usize),
 ) -> Vec<Row> {
-    let tasks = &selection.tasks;
-    let next = AtomicUsize::new(0);
-    let (sender, receiver) = mpsc::channel();
-    let (mut waiting, mut rows) = (BTreeMap::new(), Vec::with_capacity(tasks.len()));
-    std::thread::scope(|scope| {
-        for _ in 0..options.workers.clamp(1, tasks.len().max(1)) {
-            let (sender, next) = (sender.clone(), &next);
-            scope.spawn(move || {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(task) = tasks.get(index) else { return };
-                    if sender
-                        .send((index, one(stimuli, task, &options.interrupt)))
-                        .is_err()
-                    {
-                        return;
-                    }
-                }
-            });
+    let mut rows = Vec::with_capacity(selection.len());
+    let work = |task: &Task| one(stimuli, task, &options.interrupt);
+    spread(&selection.tasks, options.workers, work, |news| match news {
+        Told::Result(_, row) => {
+            told(&row);
+            rows.push(row);
         }
-        drop(sender);
-        let mut ended = 0;
-        loop {
-            match receiver.recv_timeout(Duration::from_secs(1)) {
-                Ok((index, row)) => {
-                    ended += 1;
-                    waiting.insert(index, row);
-                    while let Some(row) = waiting.remove(&rows.len()) {
-                        told(&row);
-                        rows.push(row);
-                    }
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) => alive(ended),
-                Err(mpsc::RecvTimeoutError::Disconnected) => return,
-            }
-        }
+        Told::Alive(ended) => alive(ended),
     });
     rows
 }
