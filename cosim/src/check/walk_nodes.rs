@@ -122,18 +122,6 @@ impl WalkNodeMonitor {
             }
         }
     }
-
-    /// Each location has one home (ORD-20).
-    fn at_home(&self, cycle: u64, node: u8, address: u64, what: &str, out: &mut Violations) {
-        let home = self.info.home(address);
-        if node != home {
-            let came = format!("node {node} {what} [{address:#014x}]");
-            out.push(
-                Violation::new(cycle, NAME, &["ORD-20"], came)
-                    .permitting(format!("its home, node {home}")),
-            );
-        }
-    }
 }
 
 impl Monitor for WalkNodeMonitor {
@@ -147,15 +135,8 @@ impl Monitor for WalkNodeMonitor {
                 self.walked(event.cycle, *core, step, out);
             }
             EventKind::DramRead { node, address, .. } => {
-                self.at_home(event.cycle, *node, *address, "reads", out);
                 self.reads[self.next] = (*address & !7, *node);
                 self.next = (self.next + 1) % READS;
-            }
-            EventKind::DramWrite { node, address, .. } => {
-                self.at_home(event.cycle, *node, *address, "writes", out);
-            }
-            EventKind::Commit { node, address, .. } => {
-                self.at_home(event.cycle, *node, *address, "commits", out);
             }
             _ => {}
         }
@@ -237,20 +218,5 @@ mod tests {
         monitor.confine("UREPL-01", VA + 0x1000..=VA + 0x1fff, 0);
         monitor.confine("UREPL-01", VA..=VA + 0xfff, 1);
         assert_quiet(&judge(&mut monitor, &memory, &far));
-    }
-
-    #[test]
-    fn a_node_that_serves_what_is_not_its_own_is_a_violation() {
-        // ORD-20.
-        let memory = Memory::default();
-        assert_fires(
-            &judge(&mut two_nodes(), &memory, &[read(1, 1, 0x8000_0000)]),
-            "ORD-20",
-        );
-        assert_quiet(&judge(
-            &mut two_nodes(),
-            &memory,
-            &[read(1, 1, 0x8000_1000)],
-        ));
     }
 }
