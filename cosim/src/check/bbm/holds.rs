@@ -8,14 +8,15 @@ use vmsa::{Descriptor, VaRange};
 
 use super::log::{Issued, Log};
 use crate::arch::invalidation::Held;
-use crate::check::walk_context::{Class, ROOT, WalkContext};
+use crate::check::walk_context::{Class, WalkContext};
 use crate::sim::Memory;
 
 /// Descriptors are found by the group of 16 that they lie in, as long as the shortest run.
 const GROUP: u32 = 7;
 /// The longest run, 128 descriptors, in groups.
 const LONGEST: u64 = 8;
-const NONE: u32 = u32::MAX;
+/// No hold.
+pub(super) const NONE: u32 = u32::MAX;
 
 /// A descriptor read of a walk.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +56,8 @@ pub struct Hold {
     pub read_at: u64,
     /// Cycle in which it ceased to be what memory holds; `u64::MAX` while it is.
     pub broken_at: u64,
+    /// Cycle in which a table descriptor above ceased to lead to it; `u64::MAX` while they do.
+    pub unlinked_at: u64,
     /// The table descriptor that led to it, if known.
     pub parent: Option<u64>,
     /// Whether it may still be held. A table descriptor that is not stays known as one.
@@ -62,7 +65,7 @@ pub struct Hold {
     /// The next of its group.
     next: u32,
     /// The next of the same descriptor, core and ASID.
-    twin: u32,
+    pub(super) twin: u32,
 }
 
 impl Hold {
@@ -106,13 +109,19 @@ impl Hold {
         }
     }
 
-    /// Whether `operation` came late enough to take it away for good: after the store that replaced
-    /// it, by a DSB in between, or of one that memory still holds, after the last read.
+    /// Cycle since which walks of memory do not find it; `u64::MAX` while they do.
+    #[must_use]
+    pub fn gone_at(&self) -> u64 {
+        self.broken_at.min(self.unlinked_at)
+    }
+
+    /// Whether `operation` came late enough to take it away for good: after the store that replaced or
+    /// unlinked it, by a DSB in between, or of one that walks still find, after the last read.
     #[must_use]
     pub fn precedes(&self, operation: &Issued) -> bool {
-        match self.broken_at {
+        match self.gone_at() {
             u64::MAX => operation.issued_at >= self.read_at,
-            broken_at => operation.after >= broken_at,
+            gone_at => operation.after >= gone_at,
         }
     }
 
@@ -128,23 +137,6 @@ impl Hold {
         })
     }
 
-    /// Whether the descriptor is where walks come by: it may be held, or the table that led to it
-    /// still does. The frame of a table that was taken down serves other purposes.
-    #[must_use]
-    pub fn linked(&self, memory: &Memory) -> bool {
-        let granule = self.context.granule;
-        let leads = |parent: u64| {
-            let word = self.context.decoded(memory.coherent(parent));
-            let level = self.level.wrapping_sub(1);
-            Class::of(granule, level, word) == Class::Table
-                && word.next_table(granule) == self.address & !(granule.bytes() - 1)
-        };
-        self.live
-            || self
-                .parent
-                .is_some_and(|parent| parent == ROOT || leads(parent))
-    }
-
     /// Whether it and `other`, of another level, surely translate some address of one address space.
     /// A walk that began while a write of the ASID was not synchronised is of none for sure.
     #[must_use]
@@ -158,18 +150,20 @@ impl Hold {
 }
 
 /// Physical addresses have 48 bits, ASIDs 16.
-fn key(address: u64, context: &WalkContext, core: u8) -> (u64, u8) {
+pub(super) fn key(address: u64, context: &WalkContext, core: u8) -> (u64, u8) {
     (address << 16 | u64::from(context.asids[1]), core)
 }
 
 /// All of them.
 #[derive(Debug, Default)]
 pub struct Holds {
-    all: Vec<Hold>,
+    pub(super) all: Vec<Hold>,
     /// The first hold of each group; looked up by address only.
     groups: FxHashMap<u64, u32>,
     /// The first hold of each descriptor for a core and an ASID; looked up by those only.
-    own: FxHashMap<(u64, u8), u32>,
+    pub(super) own: FxHashMap<(u64, u8), u32>,
+    /// The table descriptor read last that leads to a table, for a core and an ASID.
+    pub(super) tables: FxHashMap<(u64, u8), u32>,
     /// Whether a run longer than a group was ever read.
     long_runs: bool,
     /// Blocks that were replaced by tables in place, as the BBM level allows, at most.
@@ -178,12 +172,13 @@ pub struct Holds {
 
 impl Holds {
     /// A walk read what `read` says.
-    pub fn read(&mut self, read: Read<'_>) {
+    pub fn read(&mut self, read: Read<'_>, memory: &Memory) {
         let Read {
             core,
             level,
             address,
             value,
+            since,
             ..
         } = read;
         let bytes = level_bytes(read.context.granule, level);
@@ -191,35 +186,44 @@ impl Holds {
             va: read.context.va & !(bytes - 1),
             ..*read.context
         };
-        let broken_at = if read.current { u64::MAX } else { read.since };
-        let first = self.own.entry(key(address, &context, core)).or_insert(NONE);
-        let mut place = *first;
-        while let Some(hold) = self.all.get_mut(place as usize) {
-            if hold.value == value && hold.level == level && hold.context == context {
-                (hold.read_at, hold.broken_at, hold.live) = (read.since, broken_at, true);
-                hold.parent = read.parent.or(hold.parent);
-                return;
-            }
-            place = hold.twin;
-        }
-        let head = self.groups.entry(address >> GROUP).or_insert(NONE);
-        let hold = Hold {
+        let mut hold = Hold {
             address,
             value,
             level,
             core,
             context,
-            read_at: read.since,
-            broken_at,
+            read_at: since,
+            broken_at: if read.current { u64::MAX } else { since },
+            unlinked_at: u64::MAX,
             parent: read.parent,
             live: true,
-            next: *head,
-            twin: *first,
+            next: NONE,
+            twin: NONE,
         };
-        self.long_runs |= hold.run().is_some_and(|members| members > 1 << (GROUP - 3));
-        *head = self.all.len() as u32;
-        *first = *head;
-        self.all.push(hold);
+        let first = self.own.get(&hold.key()).copied().unwrap_or(NONE);
+        let mut place = first;
+        while let Some(known) = self.all.get(place as usize)
+            && (known.value, known.level, known.context) != (value, level, context)
+        {
+            place = known.twin;
+        }
+        let known = self.all.get(place as usize);
+        let parent = hold.parent.or_else(|| self.start(&hold));
+        hold.parent = parent.or(known.and_then(|known| known.parent));
+        hold.unlinked_at = self.unlinked_at(&hold, since, memory);
+        if let Some(known) = known {
+            (hold.next, hold.twin) = (known.next, known.twin);
+            self.all[place as usize] = hold;
+        } else {
+            place = self.all.len() as u32;
+            hold.twin = first;
+            hold.next = self.first(address >> GROUP);
+            self.own.insert(hold.key(), place);
+            self.groups.insert(address >> GROUP, place);
+            self.long_runs |= hold.run().is_some_and(|members| members > 1 << (GROUP - 3));
+            self.all.push(hold);
+        }
+        self.lead(place as usize);
     }
 
     /// Where the first hold of `group` is.
@@ -285,6 +289,10 @@ impl Holds {
             hold.twin = self.own.insert(hold.key(), place).unwrap_or(NONE);
             let block = hold.class() == Class::Leaf && hold.level < 3;
             self.replaced += usize::from(block && hold.broken_at != u64::MAX);
+        }
+        self.tables.clear();
+        for place in 0..self.all.len() {
+            self.lead(place);
         }
     }
 

@@ -4,11 +4,13 @@
 //!
 //! A word counts as a descriptor once a walker has read it as one. A core may hold what its walks read
 //! until an invalidation that names it is complete; it has to be ordered behind the store that made
-//! the descriptor invalid. What the testbench writes through the back door is the scene, not software,
-//! unless it says otherwise: it is not judged, and what it contradicts is forgotten.
+//! the descriptor, or a table entry that leads to it, invalid. What the testbench writes through the
+//! back door is the scene, not software, unless it says otherwise: it is not judged, and what it
+//! contradicts is forgotten.
 
 mod forbid;
 mod holds;
+mod links;
 mod log;
 mod report;
 pub(super) mod rule;
@@ -124,7 +126,7 @@ impl BbmMonitor {
         }
         let now = context.decoded(memory.coherent(step.address));
         let current = Class::of(context.granule, step.level, now) == class;
-        self.holds.read(Read {
+        let read = Read {
             since: self.contexts.since(core, step.slot),
             parent: self.contexts.parent(core, step.slot),
             core,
@@ -133,7 +135,8 @@ impl BbmMonitor {
             address: step.address,
             value,
             current,
-        });
+        };
+        self.holds.read(read, memory);
     }
 
     fn issued(&mut self, cycle: u64, core: u8, request: &CoreRequest) {
@@ -155,13 +158,16 @@ impl BbmMonitor {
     fn written(&mut self, change: &Change, staged: bool, memory: &Memory, out: &mut Violations) {
         let mut own = std::mem::take(&mut self.own);
         let (cycle, address) = (change.cycle, change.address);
+        let (mut table, log) = (false, &self.log);
         self.holds.around(address, |hold| {
             if hold.address != address {
                 return;
             }
+            table |= hold.class() == Class::Table;
             let after = hold.context.decoded(change.after);
             let gone = Class::of(hold.context.granule, hold.level, after) == Class::Invalid;
             if gone && hold.broken_at == u64::MAX {
+                hold.live = hold.live && !hold.removed(log, false);
                 hold.broken_at = cycle;
             }
             let new = |other: &Hold| (other.level, other.context) != (hold.level, hold.context);
@@ -183,6 +189,9 @@ impl BbmMonitor {
                 }
             }
         }
+        if table {
+            self.holds.relink(cycle, &self.log, memory);
+        }
         own.clear();
         self.own = own;
     }
@@ -201,7 +210,7 @@ impl BbmMonitor {
             if class == Class::Invalid {
                 return;
             }
-            if hold.broken_at != u64::MAX && hold.removed(log, false) {
+            if hold.gone_at() != u64::MAX && hold.removed(log, false) {
                 hold.live = false;
             } else if class == hold.class() {
                 hold.broken_at = u64::MAX;

@@ -79,7 +79,8 @@ pub fn violation(change: &Change, conflict: &Conflict, cores: u64, log: &Log) ->
 /// The step that is missing, and the requirements that say so, the most specific last.
 fn missing(change: &Change, conflict: &Conflict, log: &Log) -> (&'static [&'static str], String) {
     let hold = &conflict.hold;
-    if hold.broken_at == u64::MAX {
+    let gone_at = hold.gone_at();
+    if gone_at == u64::MAX {
         let step = match hold.address == change.address {
             true => "that was not made invalid first",
             false => "no TLBI that covers it was completed since",
@@ -88,8 +89,8 @@ fn missing(change: &Change, conflict: &Conflict, log: &Log) -> (&'static [&'stat
     }
     let held = hold.held(conflict.as_run);
     let names = |operation: &&Issued| operation.names(&held, hold.context.asids);
-    let late = |operation: &&Issued| operation.after >= hold.broken_at;
-    let since = |operation: &&Issued| operation.issued_at >= hold.broken_at;
+    let late = |operation: &&Issued| operation.after >= gone_at;
+    let since = |operation: &&Issued| operation.issued_at >= gone_at;
     let say = |operation: &Issued| {
         let Issued {
             tlbi,
@@ -120,7 +121,7 @@ fn missing(change: &Change, conflict: &Conflict, log: &Log) -> (&'static [&'stat
     if let Some(operation) = fitting().find(since) {
         let step = format!(
             "no DSB stands between the invalid descriptor of cycle {} and {}",
-            hold.broken_at,
+            gone_at,
             say(operation)
         );
         return (&["BBM-03"], step);
@@ -145,12 +146,12 @@ fn missing(change: &Change, conflict: &Conflict, log: &Log) -> (&'static [&'stat
     let step = match log.latest().filter(since).last() {
         Some(operation) => format!(
             "none of {count} TLBIs since the invalid descriptor of cycle {} covers it; the first was {}",
-            hold.broken_at,
+            gone_at,
             say(operation)
         ),
         None => format!(
             "no TLBI followed the invalid descriptor of cycle {}",
-            hold.broken_at
+            gone_at
         ),
     };
     (&["BBM-03"], step)

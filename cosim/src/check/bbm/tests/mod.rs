@@ -255,6 +255,16 @@ fn what_no_core_may_hold_is_free() {
 }
 
 #[test]
+fn what_was_invalidated_before_the_break_stays_gone() {
+    let mut scene = Scene::new(0);
+    scene.tlbi(Tlbi::vmalle1(IS));
+    scene.dsb(DsbKind::ISH);
+    scene.store(SLOT, Descriptor(0));
+    scene.store(SLOT, moved());
+    assert_quiet(&scene.out);
+}
+
+#[test]
 fn changes_of_12_2_are_free() {
     let clean = page().with_dbm(true).with_ap_read_only(true);
     for (old, new) in [

@@ -168,3 +168,146 @@ fn another_address_space_is_another_matter() {
         );
     }
 }
+
+/// Core 0 alone has walked to the leaf at `SLOT` through the table entry at `UPPER`, which is cleared then.
+fn unlinked() -> Scene {
+    let mut scene = Scene::new(0);
+    scene.tlbi(Tlbi::vmalle1(IS));
+    scene.dsb(DsbKind::ISH);
+    scene.memory.write_u64(UPPER, Descriptor::table(TABLE).0);
+    scene.read(0, 2, UPPER, VA);
+    scene.read(0, 3, SLOT, VA);
+    scene.store(UPPER, Descriptor(0));
+    scene
+}
+
+/// A walk of core 0 starts at the table that it still has cached, after the request for `operation`, and
+/// a DSB completes it.
+fn walk_while_invalidated(scene: &mut Scene, operation: Tlbi) {
+    scene.tlbi(operation);
+    scene.read(0, 3, SLOT, VA);
+    scene.dsb(DsbKind::ISH);
+}
+
+#[test]
+fn a_leaf_below_a_cleared_table_entry_is_broken_with_it() {
+    // BBM-09.
+    let mut scene = unlinked();
+    scene.dsb(DsbKind::ISHST);
+    walk_while_invalidated(&mut scene, Tlbi::vae1(IS, VA, 1, None));
+    scene.store(SLOT, moved());
+    scene.dsb(DsbKind::ISHST);
+    scene.store(UPPER, Descriptor::table(TABLE));
+    assert_quiet(&scene.out);
+    // Nothing is left that could forbid a change, until it is read again.
+    scene.store(SLOT, page());
+    assert_quiet(&scene.out);
+    scene.read(0, 3, SLOT, VA);
+    scene.store(SLOT, moved());
+    assert_fires(&scene.out, "BBM-03");
+}
+
+#[test]
+fn what_went_with_a_cleared_table_entry_does_not_come_back_with_the_table() {
+    let mut scene = unlinked();
+    scene.dsb(DsbKind::ISHST);
+    walk_while_invalidated(&mut scene, Tlbi::vae1(IS, VA, 1, None));
+    scene.store(UPPER, Descriptor::table(TABLE));
+    scene.store(SLOT, moved());
+    assert_quiet(&scene.out);
+}
+
+#[test]
+fn what_was_invalidated_before_a_table_entry_is_cleared_stays_gone() {
+    let mut scene = Scene::new(0);
+    scene.memory.write_u64(UPPER, Descriptor::table(TABLE).0);
+    scene.read(0, 2, UPPER, VA);
+    scene.read(0, 3, SLOT, VA);
+    scene.tlbi(Tlbi::vmalle1(IS));
+    scene.dsb(DsbKind::ISH);
+    scene.store(UPPER, Descriptor(0));
+    scene.store(SLOT, moved());
+    assert_quiet(&scene.out);
+}
+
+#[test]
+fn a_leaf_read_first_below_a_cleared_table_entry_is_broken_with_it() {
+    let other = SLOT + 8;
+    let mut scene = unlinked();
+    scene.memory.write_u64(other, page().0 + 0x1000);
+    scene.dsb(DsbKind::ISHST);
+    scene.tlbi(Tlbi::vmalle1(IS));
+    scene.read(0, 3, other, VA + 0x1000);
+    scene.dsb(DsbKind::ISH);
+    scene.store(other, moved().with_sh(2));
+    assert_quiet(&scene.out);
+}
+
+#[test]
+fn each_step_left_out_below_a_cleared_table_entry_is_named() {
+    type Steps = fn(&mut Scene);
+    let cases: [(&str, Steps); 4] = [
+        ("no TLBI followed", |scene| scene.dsb(DsbKind::ISH)),
+        ("no DSB stands between", |scene| {
+            walk_while_invalidated(scene, Tlbi::vae1(IS, VA, 1, None));
+        }),
+        ("no DSB completed it", |scene| {
+            scene.dsb(DsbKind::ISHST);
+            scene.tlbi(Tlbi::vae1(IS, VA, 1, None));
+        }),
+        ("covers it", |scene| {
+            scene.dsb(DsbKind::ISHST);
+            walk_while_invalidated(scene, Tlbi::vae1(IS, VA + 0x1000, 1, None));
+        }),
+    ];
+    for (missing, steps) in cases {
+        let mut scene = unlinked();
+        steps(&mut scene);
+        scene.store(SLOT, moved());
+        assert_fires(&scene.out, "BBM-03");
+        assert!(
+            scene.came().contains(missing),
+            "{missing}: {}",
+            scene.came()
+        );
+    }
+}
+
+#[test]
+fn a_table_linked_again_before_an_invalidation_unbreaks_what_lies_below() {
+    let mut scene = unlinked();
+    scene.store(UPPER, Descriptor::table(TABLE));
+    assert_quiet(&scene.out);
+    // Walks find the leaf: what one read behind the operation stays.
+    scene.dsb(DsbKind::ISHST);
+    walk_while_invalidated(&mut scene, Tlbi::vae1(IS, VA, 1, None));
+    scene.store(SLOT, moved());
+    assert_fires(&scene.out, "BBM-03");
+    assert!(
+        scene.came().contains("not made invalid first"),
+        "{}",
+        scene.came()
+    );
+}
+
+#[test]
+fn a_cleared_entry_two_levels_up_breaks_as_well() {
+    const TOP: u64 = 0x8000_4000;
+    for relinked in [false, true] {
+        let mut scene = Scene::new(0);
+        let upper = UPPER & !0xfff;
+        scene.memory.write_u64(TOP, Descriptor::table(upper).0);
+        scene.memory.write_u64(UPPER, Descriptor::table(TABLE).0);
+        scene.read(0, 1, TOP, VA);
+        scene.read(0, 2, UPPER, VA);
+        scene.read(0, 3, SLOT, VA);
+        scene.store(TOP, Descriptor(0));
+        if relinked {
+            scene.store(TOP, Descriptor::table(upper));
+        }
+        scene.dsb(DsbKind::ISHST);
+        walk_while_invalidated(&mut scene, Tlbi::vae1(IS, VA, 1, None));
+        scene.store(SLOT, moved());
+        assert_eq!(!scene.out.is_empty(), relinked, "{}", scene.came());
+    }
+}
