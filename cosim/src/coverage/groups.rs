@@ -301,8 +301,9 @@ fn declares_fault_place(at: &[usize]) -> bool {
     match (at[0], at[1]) {
         // A table base out of range and an untranslated address out of range read nothing.
         (0, place) => matches!(place, WALK | WALK_CACHE | NONE),
-        // A range without walks, an address outside both ranges.
-        (1, place) => matches!(place, WALK | WALK_CACHE | NONE),
+        // A range without walks, an address outside both ranges; and a write by the entry of a clean page,
+        // which has to walk in a range without walks.
+        (1, place) => matches!(place, WALK | WALK_CACHE | NONE | L1),
         // No TLB holds a translation that faults so, and a walk that faults serves its own access.
         (2 | 4 | 8, place) => matches!(place, WALK | WALK_CACHE),
         (3, place) => place != NONE,

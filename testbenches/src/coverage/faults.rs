@@ -5,13 +5,13 @@
 use cosim::dut::ports::{CoreRequest, HitPlace};
 use cosim::regress::{Bench, Expect, Failure, Testbench};
 use cosim::sim::ErrorOn;
-use vmsa::VaRange::Lower;
+use vmsa::VaRange::{Lower, Upper};
 use vmsa::{El, FaultKind, Fsc, Granule};
 
 use super::leaf::{PA, Scene, Shape, accesses, user};
 use crate::stage1::activity::{of, within};
 use crate::stage1::regime::{Regime, flush};
-use crate::stage1::watch::expect;
+use crate::stage1::watch::{Watch, expect};
 
 /// The testbenches of this module.
 pub static TESTBENCHES: &[Testbench] = &[
@@ -26,6 +26,12 @@ pub static TESTBENCHES: &[Testbench] = &[
         purpose: "errors of memory behind a joined walk and with translation off",
         requirements: &["VMSA-50", "VMSA-01"],
         run: places,
+    },
+    Testbench {
+        name: "clean-entry-without-walks",
+        purpose: "EPD spares the entry of a clean page for reads; a write, which has to update it, faults",
+        requirements: &["TLB-34", "VMSA-09", "HAF-12"],
+        run: clean_entry,
     },
 ];
 
@@ -109,4 +115,54 @@ fn places(bench: &mut Bench) -> Result<(), Failure> {
         let joined = answer.place == HitPlace::Walk && !answer.walked;
         expect("VMSA-50", joined, || format!("{answer} joined no walk"))
     })
+}
+
+fn clean_entry(bench: &mut Bench) -> Result<(), Failure> {
+    let shape = Shape {
+        granule: Granule::K4,
+        level: 3,
+        run: false,
+    };
+    let clean = user().with_dbm(true).with_ap_read_only(true);
+    for range in [Lower, Upper] {
+        bench.restart()?;
+        let scene = Scene::new(range, 48, shape, OFFSET, clean);
+        scene.tree.load(bench)?;
+        let watch = Watch::on(bench)?;
+        let mut open = Regime::default().with(&scene.tree, 1);
+        open.tcr = open.tcr.with_ha(true).with_hd(true);
+        let mut closed = open;
+        closed.tcr = open.tcr.with_epd(range, true);
+        let ran = bench.run(async move |core| {
+            let read = CoreRequest::load(scene.va, 3, El::El0);
+            let writes = [
+                CoreRequest::store(scene.va, 3, El::El0, 0x77),
+                CoreRequest::cas(scene.va, El::El0, 0, 0x77),
+            ];
+            open.enter(&core).await;
+            core.access(read).await.reaches("TLB-34", PA)?;
+            closed.enter(&core).await;
+            watch.clear();
+            for write in writes {
+                let answer = core.access(write).await;
+                let fault = Fsc::encode(FaultKind::Translation, 0);
+                of(&write, &answer, answer.faults("VMSA-09", fault))?;
+                of(&write, &answer, answer.comes_from("HAF-12", HitPlace::L1))?;
+            }
+            let answer = core.access(read).await;
+            of(&read, &answer, answer.comes_from("TLB-34", HitPlace::L1))?;
+            watch.nothing_read("VMSA-09")?;
+            watch.nothing_filled("VMSA-09")?;
+            open.enter(&core).await;
+            let answer = core.access(writes[0]).await;
+            of(&writes[0], &answer, answer.reaches("HAF-12", PA))?;
+            of(
+                &writes[0],
+                &answer,
+                answer.comes_from("HAF-12", HitPlace::Walk),
+            )
+        });
+        ran.map_err(|failure| within(failure, &format!("{range:?}")))?;
+    }
+    Ok(())
 }

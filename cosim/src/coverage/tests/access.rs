@@ -80,6 +80,17 @@ fn a_fault_counts_by_kind_level_and_place() {
 }
 
 #[test]
+fn a_clean_entry_of_a_range_without_walks_faults_at_the_first_level() {
+    let mut events = context();
+    events.push(issue(10, load(5, VA)));
+    events.push(response(14, load(5, VA), |answer| {
+        answer.place = HitPlace::L1;
+        answer.fault = Some(Fsc::encode(FaultKind::Translation, 0));
+    }));
+    assert_eq!(reached("fault-place", &events), ["translation-fault.l1"]);
+}
+
+#[test]
 fn the_half_that_faults_is_told_by_its_walk() {
     let across = VA + PAGE - 4;
     let fault = Some(Fsc::encode(FaultKind::Translation, 3));
