@@ -8,16 +8,7 @@ use cosim::regress::{Bench, Failure};
 use testbenches::selftest::STIMULI;
 
 fn bench() -> Bench {
-    Bench::new(RunContext {
-        testbench: "expected",
-        config: "tiny".to_owned(),
-        seed: 1,
-        plant: None,
-        cycles: None,
-        recording: Default::default(),
-        coverage: false,
-        interrupt: Default::default(),
-    })
+    Bench::new(RunContext::new("expected", "tiny", 1))
 }
 
 /// Runs the stimulus in which a page moves in place, under `declared`.

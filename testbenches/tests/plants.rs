@@ -26,16 +26,7 @@ fn every_detector_sees_a_fault_of_its_own_and_is_quiet_otherwise() {
 
 #[test]
 fn no_checker_is_left_out() {
-    let mut bench = Bench::new(RunContext {
-        testbench: "plants",
-        config: "tiny".to_owned(),
-        seed: 1,
-        plant: None,
-        cycles: None,
-        recording: Default::default(),
-        coverage: false,
-        interrupt: Interrupt::new(),
-    });
+    let mut bench = Bench::new(RunContext::new("plants", "tiny", 1));
     let simulation = bench.simulation().expect("it opens");
     let attached: BTreeSet<_> = simulation.monitors().collect();
     assert_eq!(attached, BTreeSet::from(CHECKERS));

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use cosim::regress::context::{Recording, RunContext};
-use cosim::regress::interrupt::Interrupt;
 use cosim::regress::{Bench, find};
 use cosim::stimulus::{Recorded, Slot, Stimulus, replay};
 use serde_json::Value;
@@ -22,14 +21,9 @@ fn folder(name: &str) -> PathBuf {
 fn run(name: &str, seed: u64, recording: Recording) -> u64 {
     let testbench = find(REGISTRY, name).expect("registered");
     let mut bench = Bench::new(RunContext {
-        testbench: testbench.name,
-        config: "tiny".to_owned(),
-        seed,
-        plant: None,
         cycles: Some(30_000),
         recording,
-        coverage: false,
-        interrupt: Interrupt::new(),
+        ..RunContext::new(testbench.name, "tiny", seed)
     });
     let body = (testbench.run)(&mut bench);
     bench.conclude(body).expect("green");

@@ -46,3 +46,20 @@ pub struct RunContext {
     /// Raised by Ctrl-C.
     pub interrupt: Interrupt,
 }
+
+impl RunContext {
+    /// A run of `testbench` on `config` with `seed`, without a fault or a budget, that writes nothing.
+    #[must_use]
+    pub fn new(testbench: &'static str, config: &str, seed: u64) -> Self {
+        Self {
+            testbench,
+            config: config.to_owned(),
+            seed,
+            plant: None,
+            cycles: None,
+            recording: Recording::default(),
+            coverage: false,
+            interrupt: Interrupt::new(),
+        }
+    }
+}

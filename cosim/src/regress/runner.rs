@@ -213,14 +213,12 @@ pub(crate) fn attempt(
     interrupt: &Interrupt,
 ) -> JobResult {
     let mut bench = Bench::new(RunContext {
-        testbench: job.testbench.name,
-        config: job.config.clone(),
-        seed: job.seed,
         plant: job.plant,
         cycles: job.cycles,
         recording,
         coverage,
         interrupt: interrupt.clone(),
+        ..RunContext::new(job.testbench.name, &job.config, job.seed)
     });
     bench.setup().straps = job.straps;
     let body = catch_unwind(AssertUnwindSafe(|| (job.testbench.run)(&mut bench)))

@@ -63,14 +63,8 @@ impl Monitor for Fired {
 /// A bench on configuration `planted` for one run of a stimulus.
 fn bench(interrupt: &Interrupt) -> Bench {
     Bench::new(RunContext {
-        testbench: "selftest",
-        config: PLANTED.to_owned(),
-        seed: 1,
-        plant: None,
-        cycles: None,
-        recording: Default::default(),
-        coverage: false,
         interrupt: interrupt.clone(),
+        ..RunContext::new("selftest", PLANTED, 1)
     })
 }
 

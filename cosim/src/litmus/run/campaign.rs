@@ -177,14 +177,10 @@ fn attempt(batch: &Batch, recording: Recording, interrupt: &Interrupt) -> Outcom
         };
     }
     let mut bench = Bench::new(RunContext {
-        testbench: "litmus",
-        config: batch.config.clone(),
-        seed: batch.seed,
         plant: batch.plant,
-        cycles: None,
         recording,
-        coverage: false,
         interrupt: interrupt.clone(),
+        ..RunContext::new("litmus", &batch.config, batch.seed)
     });
     let mut endings = Endings::default();
     let body = catch_unwind(AssertUnwindSafe(|| {
