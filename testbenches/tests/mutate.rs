@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use cosim::dut::mutants;
+use cosim::mutation::regression;
 use serde_json::Value;
+use testbenches::REGISTRY;
 
 fn mutate(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mmu-cosim"))
@@ -110,4 +112,11 @@ fn a_name_that_no_mutant_has_is_refused_with_the_nearest() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
         assert!(message.contains(part), "{arguments:?}: {message}");
     }
+}
+
+#[test]
+fn what_the_standard_regression_names_is_registered() {
+    let runs = |short| regression::standard(REGISTRY, short).map(|runs| runs.len());
+    let (brief, all) = (runs(true).expect("short"), runs(false).expect("whole"));
+    assert!(brief < all, "{brief} of {all}");
 }

@@ -207,6 +207,7 @@ mod tests {
         let result = JobResult {
             verdict: Verdict::Pass,
             cycles: 5,
+            length: None,
             counts: vec![counts(1, 0), counts(2, 1)],
             coverage: None,
             figures: std::collections::BTreeMap::new(),

@@ -148,7 +148,7 @@ fn judge(
                 what: failure.what.clone(),
             });
         }
-        let job = run.with(&mutant.plant, unmutated.cycles);
+        let job = run.with(&mutant.plant, unmutated);
         let result = runner::attempt(&job, Recording::default(), false, &options.interrupt);
         cycles += result.cycles;
         match result.failure {

@@ -45,7 +45,10 @@ const LONG: &[&str] = &[
     "bbm-table-reuse",
     "bbm-update",
     "cache-controls",
+    "cancel-demand",
+    "cancel-prefetch",
     "counter-relations",
+    "descriptor-races",
     "dsb-kinds",
     "dvm-busy-core",
     "ets2-own-store",
@@ -54,11 +57,15 @@ const LONG: &[&str] = &[
     "geometry-blocks",
     "geometry-pages",
     "ignored-table-bits",
+    "l2-fill-waits",
+    "leaf-places",
     "memory-attributes",
     "permission-limits",
     "permissions",
     "prefetch-context",
     "random",
+    "stress",
+    "stress-errors",
     "sync-waits",
     "tlbi-hints-second-level",
     "tlbi-leaf-size",
@@ -66,6 +73,7 @@ const LONG: &[&str] = &[
     "tlbi-range-length",
     "tlbi-range-removal",
     "tlbi-range-upper",
+    "update-beside-read",
     "update-race",
     "walk-results-dropped",
 ];
@@ -120,14 +128,17 @@ impl<'a> Run<'a> {
             .get_or_init(|| runner::attempt(&self.job, Recording::default(), false, interrupt))
     }
 
-    /// The job with mutant `plant` in force. A testbench that sets no length of its own may take
-    /// `cycles` cycles between two looks at the time.
+    /// The job with mutant `plant` in force: as long as `unmutated` if the testbench takes `--cycles` as
+    /// its length, else with a budget for each of its simulations.
     #[must_use]
-    pub fn with(&self, plant: &'static cosim_bridge::PlantInfo, cycles: u64) -> Job<'a> {
-        let budget = cycles.saturating_mul(PATIENCE).saturating_add(SLACK);
+    pub fn with(&self, plant: &'static cosim_bridge::PlantInfo, unmutated: &JobResult) -> Job<'a> {
+        let budget = unmutated
+            .cycles
+            .saturating_mul(PATIENCE)
+            .saturating_add(SLACK);
         Job {
             plant: Some(plant),
-            cycles: self.job.cycles.or(Some(budget)),
+            cycles: Some(unmutated.length.unwrap_or(budget)),
             ..self.job.clone()
         }
     }
@@ -147,6 +158,9 @@ impl<'a> Run<'a> {
 pub fn standard(registry: &[Testbench], short: bool) -> Result<Vec<Run<'_>>, String> {
     let mut runs = Vec::new();
     extend(&mut runs, FIRST, registry)?;
+    for name in LONG {
+        registered(name, registry)?;
+    }
     let named = |name| {
         FIRST
             .iter()
@@ -163,19 +177,10 @@ pub fn standard(registry: &[Testbench], short: bool) -> Result<Vec<Run<'_>>, Str
         return Ok(runs);
     }
     for testbench in long {
-        runs.push(run(testbench, 1, default_cycles(testbench.name), &[])?);
+        runs.push(run(testbench, 1, None, &[])?);
     }
     extend(&mut runs, LAST, registry)?;
     Ok(runs)
-}
-
-/// The length of a testbench that takes `--cycles` as its length.
-fn default_cycles(name: &str) -> Option<u64> {
-    FIRST
-        .iter()
-        .chain(LAST)
-        .any(|extra| extra.testbench == name && extra.cycles.is_some())
-        .then_some(200_000)
 }
 
 fn extend<'a>(
@@ -184,17 +189,18 @@ fn extend<'a>(
     registry: &'a [Testbench],
 ) -> Result<(), String> {
     for extra in extras {
-        let testbench = find(registry, extra.testbench).map_err(|_| {
-            format!(
-                "the standard regression needs a testbench `{}`, which is not registered",
-                extra.testbench
-            )
-        })?;
+        let testbench = registered(extra.testbench, registry)?;
         for seed in extra.seeds.0..=extra.seeds.1 {
             runs.push(run(testbench, seed, extra.cycles, extra.straps)?);
         }
     }
     Ok(())
+}
+
+fn registered<'a>(name: &str, registry: &'a [Testbench]) -> Result<&'a Testbench, String> {
+    find(registry, name).map_err(|_| {
+        format!("the standard regression needs a testbench `{name}`, which is not registered")
+    })
 }
 
 fn run<'a>(
@@ -216,4 +222,45 @@ fn run<'a>(
         },
         unmutated: OnceLock::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::regress::{Bench, Failure};
+
+    fn takes_a_length(bench: &mut Bench) -> Result<(), Failure> {
+        bench.count("length", bench.cycles_or(7_000));
+        Ok(())
+    }
+
+    fn has_its_own(_: &mut Bench) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Cycles that a run of `body` is given with a mutant in force.
+    fn given(body: fn(&mut Bench) -> Result<(), Failure>, cycles: Option<u64>) -> Option<u64> {
+        let testbench = Testbench {
+            name: "t",
+            purpose: "",
+            requirements: &[],
+            run: body,
+        };
+        let run = run(&testbench, 1, cycles, &[]).unwrap();
+        let unmutated = run.unmutated(&Interrupt::new());
+        run.with(&cosim_bridge::plants()[0], unmutated).cycles
+    }
+
+    #[test]
+    fn a_mutant_meets_a_run_as_long_as_without_it() {
+        assert_eq!(given(takes_a_length, None), Some(7_000));
+        assert_eq!(given(takes_a_length, Some(20_000)), Some(20_000));
+        assert_eq!(given(has_its_own, None), Some(SLACK));
+    }
+
+    #[test]
+    fn a_regression_of_testbenches_that_are_gone_is_refused() {
+        let error = standard(&[], false).err();
+        assert!(error.is_some_and(|error| error.contains("not registered")));
+    }
 }

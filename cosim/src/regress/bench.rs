@@ -2,7 +2,7 @@
 //! The context that a testbench body runs in: simulations judged from their first cycle on, the
 //! seed, the back door, and what is expected to break.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::Future;
@@ -52,6 +52,8 @@ pub struct Bench {
     pub(super) figures: BTreeMap<String, u64>,
     pub(super) counts: Vec<Counts>,
     pub(super) expected: Option<String>,
+    /// What the body took as its length, if it asked.
+    length: Cell<Option<u64>>,
     checkers: Option<Checkers>,
     coverage: Option<Rc<RefCell<Collector>>>,
 }
@@ -77,6 +79,7 @@ impl Bench {
             figures: BTreeMap::new(),
             counts: Vec::new(),
             expected: None,
+            length: Cell::new(None),
             checkers: None,
         }
     }
@@ -99,10 +102,18 @@ impl Bench {
         self.seed().child(stream).rng()
     }
 
-    /// The budget of cycles of `--cycles`, else `default`.
+    /// The budget of cycles of `--cycles`, else `default`: for a testbench that takes it as its length.
     #[must_use]
     pub fn cycles_or(&self, default: u64) -> u64 {
-        self.context.cycles.unwrap_or(default)
+        let cycles = self.context.cycles.unwrap_or(default);
+        self.length.set(Some(cycles));
+        cycles
+    }
+
+    /// What the body took as its length; `None` if it has one of its own.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        self.length.get()
     }
 
     /// What the next simulation is made with: straps, memory timing, planted fault.
@@ -187,7 +198,7 @@ impl Bench {
     /// # Errors
     /// A broken requirement, a timeout, or Ctrl-C.
     pub fn run_tasks(&mut self) -> Result<(), Failure> {
-        self.run_within(self.cycles_or(DEFAULT_CYCLES))
+        self.run_within(self.context.cycles.unwrap_or(DEFAULT_CYCLES))
     }
 
     /// [`Bench::run_tasks`] with a budget of `budget` cycles.

@@ -97,6 +97,8 @@ pub struct JobResult {
     pub verdict: Verdict,
     /// Simulated cycles.
     pub cycles: u64,
+    /// Cycles that the testbench took as its length, if it takes `--cycles` so.
+    pub length: Option<u64>,
     /// Event counters of each core.
     pub counts: Vec<Counts>,
     /// Bins reached, if functional coverage was collected.
@@ -116,6 +118,7 @@ impl JobResult {
         Self {
             verdict: Verdict::NotRun,
             cycles: 0,
+            length: None,
             counts: Vec::new(),
             coverage: None,
             figures: BTreeMap::new(),
@@ -231,6 +234,7 @@ pub(crate) fn attempt(
             Verdict::Fail
         },
         cycles: bench.cycles(),
+        length: bench.length(),
         counts: bench.counts().to_vec(),
         coverage: bench.coverage(),
         figures: bench.figures().clone(),
