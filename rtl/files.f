@@ -1,6 +1,7 @@
 pkg/socket_pkg.sv
 pkg/vmsa_pkg.sv
 pkg/bus_pkg.sv
+pkg/memory_pkg.sv
 pkg/tlb_pkg.sv
 pkg/walk_pkg.sv
 pkg/walk_obs_pkg.sv
@@ -31,8 +32,14 @@ mmu/pmu.sv
 mmu/mmu_view.sv
 mmu/mmu.sv
 mem/delay_source.sv
-mem/request_arbiter.sv
+mem/delay_link.sv
+mem/turn_arbiter.sv
 mem/response_merge.sv
+mem/dram_channel.sv
+mem/memory_slice.sv
+mem/memory_controller.sv
 mem/home_agent.sv
+mem/memory_system.sv
+dvm/dvm_links.sv
 socket/request_inbox.sv
 socket/socket.sv

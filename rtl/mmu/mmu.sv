@@ -18,8 +18,7 @@ module mmu
     parameter int unsigned L2SetsLog2 = 8,
     parameter int unsigned L2Ways = 5,
     parameter int unsigned WalkCacheEntries = 16,
-    parameter int unsigned Walkers = 4,
-    parameter int unsigned Nodes = 1
+    parameter int unsigned Walkers = 4
 ) (
     input logic clk_i,
     input logic rst_ni,
@@ -27,7 +26,6 @@ module mmu
     input strap_t                    strap_i,
     input logic [DELAY_CHANNELS-1:0] go_i,
     input logic [7:0]                core_i,
-    input logic [2:0]                node_i,   // the node that it belongs to
 
     input  core_req_t req_i,
     output logic      req_ready_o,
@@ -36,11 +34,13 @@ module mmu
 
     output logic     data_valid_o,
     output mem_req_t data_req_o,
+    input  logic     data_remote_i,  // another node is home to the address requested
     input  logic     data_ready_i,
     input  mem_rsp_t data_rsp_i,
 
     output logic     walk_valid_o,
     output mem_req_t walk_req_o,
+    input  logic     walk_remote_i,
     input  logic     walk_ready_i,
     input  mem_rsp_t walk_rsp_i,
 
@@ -327,13 +327,10 @@ module mmu
 
   // ---- observation and counters ---------------------------------------------------------------
 
-  mmu_view #(
-      .Nodes(Nodes)
-  ) u_view (
+  mmu_view u_view (
       .clk_i,
       .rst_ni,
       .core_i,
-      .node_i,
       .asid_i(asid),
       .walk_i(walk),
       .miss_rsp_i(miss_rsp),
@@ -371,8 +368,10 @@ module mmu
       .rsp_i(rsp_o),
       .data_sent_i(data_valid_o && data_ready_i),
       .data_req_i(data_req_o),
+      .data_remote_i,
       .walk_sent_i(walk_valid_o && walk_ready_i),
       .walk_req_i(walk_req_o),
+      .walk_remote_i,
       .mem_errors_i({1'b0, data_rsp_i.valid && data_rsp_i.error} +
                      {1'b0, walk_rsp_i.valid && walk_rsp_i.error}),
       .obs_o,

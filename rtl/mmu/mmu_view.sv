@@ -10,14 +10,11 @@ module mmu_view
   import tlb_pkg::*;
   import vmsa_pkg::*;
   import walk_pkg::*;
-#(
-    parameter int unsigned Nodes = 1
-) (
+(
     input logic clk_i,
     input logic rst_ni,
 
     input logic [7:0]  core_i,
-    input logic [2:0]  node_i,
     input logic [15:0] asid_i,
 
     input walk_obs_pkg::walk_view_t walk_i,
@@ -58,8 +55,10 @@ module mmu_view
     input core_rsp_t rsp_i,
     input logic      data_sent_i,
     input mem_req_t  data_req_i,
+    input logic      data_remote_i,
     input logic      walk_sent_i,
     input mem_req_t  walk_req_i,
+    input logic      walk_remote_i,
     input logic [1:0] mem_errors_i,   // data and walks may be answered in one cycle
 
     output core_obs_t obs_o,
@@ -201,14 +200,13 @@ module mmu_view
 
   // ---- counters -------------------------------------------------------------------------------
 
-  logic end_instr, step_instr, begin_instr, l2_wr, fill_wr, refill, refilled_wr, is_large, remote;
+  logic end_instr, step_instr, begin_instr, l2_wr, fill_wr, refill, refilled_wr, is_large;
   assign end_instr   = miss_rsp_req_i.access == ACCESS_EXEC;
   assign step_instr  = walk_i.step_req.access == ACCESS_EXEC;
   assign begin_instr = walk_i.begin_req.access == ACCESS_EXEC;
   assign l2_wr       = l2_access_i inside {ACCESS_WRITE, ACCESS_RMW};
   assign fill_wr     = miss_rsp_req_i.access inside {ACCESS_WRITE, ACCESS_RMW};
   assign is_large    = miss_rsp_i.rsp.leaf.level != 2'd3 || miss_rsp_i.rsp.leaf.is_run;
-  assign remote      = home_of(data_req_i.addr[47:12], Nodes) != node_i;
 
   assign refill = access_i.refill;
   assign refilled_wr = refill && fill_wr;
@@ -298,12 +296,12 @@ module mmu_view
       ev[PMU_WALK_CYCLES_MORE] = walk_i.end_cycles >= 16'd1024;
     end
     if (walk_sent_i && walk_req_i.op == MEM_READ) begin
-      ev[PMU_WALK_READ_LOCAL] = home_of(walk_req_i.addr[47:12], Nodes) == node_i;
-      ev[PMU_WALK_READ_REMOTE] = home_of(walk_req_i.addr[47:12], Nodes) != node_i;
+      ev[PMU_WALK_READ_LOCAL] = !walk_remote_i;
+      ev[PMU_WALK_READ_REMOTE] = walk_remote_i;
     end
     if (data_sent_i) begin
-      ev[PMU_REMOTE_ACCESS] = remote;
-      ev[PMU_REMOTE_ACCESS_RD] = remote && data_req_i.op == MEM_READ;
+      ev[PMU_REMOTE_ACCESS] = data_remote_i;
+      ev[PMU_REMOTE_ACCESS_RD] = data_remote_i && data_req_i.op == MEM_READ;
     end
     if (rsp_i.valid && rsp_i.fault) begin
       ev[PMU_EXC_PABORT] = fault_instr;

@@ -31,11 +31,4 @@ package bus_pkg;
     logic [63:0]          data;
   } mem_rsp_t;
 
-  // The node that is home to an address: pages of 4 KiB are dealt out in turn.
-  /* verilator lint_off UNUSEDSIGNAL */
-  function automatic logic [2:0] home_of(logic [35:0] page, int unsigned nodes);
-    return page[2:0] & 3'(nodes - 1);
-  endfunction
-  /* verilator lint_on UNUSEDSIGNAL */
-
 endpackage

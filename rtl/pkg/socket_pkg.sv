@@ -16,14 +16,16 @@
 //   dram_rsp   software answers each request once, in any order, matched by `tag`.
 //   *_obs      one cycle of `valid` an event; they inform only and may be ignored.
 //   pmu        `pmu_index` (pmu_pkg) chooses the counter that `pmu_value` shows of every core, in the
-//              same cycle and without any effect on what the hardware does (PMU-08).
+//              same cycle and without any effect on what the hardware does (PMU-08); `node_value`
+//              shows the counter of that index (node_pmu_pkg) of every node.
+//   command    one cycle of `valid` a command on the bus of a memory channel; they inform only.
 package socket_pkg;
 
   // A format is listed in full whether or not each value has a reader in the RTL.
   /* verilator lint_off UNUSEDPARAM */
 
   parameter logic [15:0] ABI_MAGIC = 16'h4d4d;
-  parameter logic [15:0] ABI_VERSION = 16'd2;
+  parameter logic [15:0] ABI_VERSION = 16'd3;
 
   // What a core asks for.
   typedef enum logic [3:0] {
@@ -264,6 +266,27 @@ package socket_pkg;
     logic        valid;   //   0
   } node_obs_t;
 
+  typedef enum logic [2:0] {
+    DRAM_ACTIVATE      = 3'd0,
+    DRAM_PRECHARGE     = 3'd1,
+    DRAM_PRECHARGE_ALL = 3'd2,  // of the rank
+    DRAM_READ          = 3'd3,
+    DRAM_WRITE         = 3'd4,
+    DRAM_REFRESH       = 3'd5   // of the rank
+  } dram_command_e;
+
+  // 64 bits: a command on the bus of a memory channel (MEM-01).
+  typedef struct packed {
+    logic [7:0]    column;  // 63:56 line of the row
+    logic [35:0]   row;     // 55:20
+    logic [3:0]    rank;    // 19:16
+    logic [3:0]    group;   // 15:12 bank group
+    logic [3:0]    bank;    // 11:8  of its group
+    logic [3:0]    rsvd;    //  7:4
+    dram_command_e kind;    //  3:1
+    logic          valid;   //  0
+  } command_obs_t;
+
   // Channels on which pseudo-random delays can be injected.
   parameter int unsigned DELAY_CORE_REQ = 0;  // requests of software
   parameter int unsigned DELAY_CORE_RSP = 1;  // responses of operations that need no memory
@@ -293,8 +316,12 @@ package socket_pkg;
     logic [7:0]  itlb_entries;    // 7:0
   } strap_t;
 
-  // 128 bits, constant.
+  // 192 bits, constant.
   typedef struct packed {
+    logic [39:0] rsvd;                // word 2, bits 63:24
+    logic [7:0]  node_counters;       //   23:16
+    logic [7:0]  channels;            //   15:8  memory channels of a node
+    logic [7:0]  cpu_nodes;           //   7:0   nodes with cores: the first ones
     logic [7:0]  walk_cache_entries;  // word 1, bits 63:56
     logic [7:0]  walkers;             //   55:48 concurrent walks built
     logic [7:0]  l2_sets_log2;        //   47:40
@@ -304,7 +331,7 @@ package socket_pkg;
     logic [7:0]  dtlb_entries;        //   15:8  entries built
     logic [7:0]  itlb_entries;        //   7:0
     logic [15:0] counters;            // word 0, bits 63:48
-    logic [7:0]  nodes;               //   47:40
+    logic [7:0]  nodes;               //   47:40 1 to 8
     logic [7:0]  cores;               //   39:32 of all nodes
     logic [15:0] version;             //   31:16
     logic [15:0] magic;               //   15:0

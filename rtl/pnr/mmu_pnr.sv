@@ -16,8 +16,7 @@ module mmu_pnr
     parameter int unsigned L2SetsLog2 = 8,
     parameter int unsigned L2Ways = 5,
     parameter int unsigned WalkCacheEntries = 16,
-    parameter int unsigned Walkers = 4,
-    parameter int unsigned Nodes = 1
+    parameter int unsigned Walkers = 4
 ) (
     input  logic clk_i,
     input  logic rst_ni,
@@ -29,10 +28,11 @@ module mmu_pnr
     strap_t                    strap;
     logic [DELAY_CHANNELS-1:0] go;
     logic [7:0]                core;
-    logic [2:0]                node;
     core_req_t                 req;
+    logic                      data_remote;
     logic                      data_ready;
     mem_rsp_t                  data_rsp;
+    logic                      walk_remote;
     logic                      walk_ready;
     mem_rsp_t                  walk_rsp;
     logic                      dvm_ready;
@@ -106,25 +106,25 @@ module mmu_pnr
       .L2SetsLog2(L2SetsLog2),
       .L2Ways(L2Ways),
       .WalkCacheEntries(WalkCacheEntries),
-      .Walkers(Walkers),
-      .Nodes(Nodes)
+      .Walkers(Walkers)
   ) u_mmu (
       .clk_i,
       .rst_ni(rst_nq),
       .strap_i(in_q.strap),
       .go_i(in_q.go),
       .core_i(in_q.core),
-      .node_i(in_q.node),
       .req_i(in_q.req),
       .req_ready_o(out.req_ready),
       .rsp_o(out.rsp),
       .obs_o(out.obs),
       .data_valid_o(out.data_valid),
       .data_req_o(out.data_req),
+      .data_remote_i(in_q.data_remote),
       .data_ready_i(in_q.data_ready),
       .data_rsp_i(in_q.data_rsp),
       .walk_valid_o(out.walk_valid),
       .walk_req_o(out.walk_req),
+      .walk_remote_i(in_q.walk_remote),
       .walk_ready_i(in_q.walk_ready),
       .walk_rsp_i(in_q.walk_rsp),
       .dvm_valid_o(out.dvm_valid),

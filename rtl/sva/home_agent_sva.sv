@@ -15,7 +15,7 @@ module home_agent_sva
     input logic pass,
     input logic cas_read,
     input dram_rsp_t in_q,
-    input logic [15:0] busy_q,
+    input logic [63:0] dram_q,  // not answered by DRAM
     input dram_req_t dram_req_o,
     input node_obs_t obs_o
 );
@@ -24,7 +24,7 @@ module home_agent_sva
   assert property (@(posedge clk_i) disable iff (!rst_ni) pass |-> state_q == '0)
   else sva_pkg::sva_fired("HAF-02", "memory was accessed in the middle of a compare-and-swap");
 
-  assert property (@(posedge clk_i) disable iff (!rst_ni) cas_read |-> busy_q == '0)
+  assert property (@(posedge clk_i) disable iff (!rst_ni) cas_read |-> dram_q == '0)
   else sva_pkg::sva_fired("MEM-10", "a compare-and-swap began with accesses in flight");
 
   assert property (@(posedge clk_i) disable iff (!rst_ni)
@@ -32,7 +32,7 @@ module home_agent_sva
   else sva_pkg::sva_fired("MEM-12", "a memory request changed while it waited");
 
   assert property (@(posedge clk_i) disable iff (!rst_ni)
-                   in_q.valid |-> in_q.tag[15:4] == '0 && busy_q[in_q.tag[3:0]])
+                   in_q.valid |-> in_q.tag[15:6] == '0 && dram_q[in_q.tag[5:0]])
   else sva_pkg::sva_fired("MEM-12", "memory answered a request that is not in flight");
 
   // Each write to memory is reported in its own cycle.

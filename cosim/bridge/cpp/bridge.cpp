@@ -9,7 +9,7 @@
 namespace mmu_cosim {
 
 #define MMU_COSIM_CONFIG(name, symbol) \
-    std::unique_ptr<SocketModel> open_##symbol(uint64_t straps, uint32_t plant, uint64_t seed);
+    std::unique_ptr<SocketModel> open_##symbol(uint64_t straps, const uint64_t* memory, uint32_t plant, uint64_t seed);
 #include "configs.inc"
 #undef MMU_COSIM_CONFIG
 
@@ -19,16 +19,18 @@ static_assert(sizeof(CoreObs) == 8 * CORE_OBS_WORDS, "CoreObs");
 static_assert(sizeof(DramReq) == 8 * DRAM_REQ_WORDS, "DramReq");
 static_assert(sizeof(DramRsp) == 8 * DRAM_RSP_WORDS, "DramRsp");
 static_assert(sizeof(NodeObs) == 8 * NODE_OBS_WORDS, "NodeObs");
+static_assert(sizeof(CommandObs) == 8 * COMMAND_WORDS, "CommandObs");
 
 std::mutex& construction_mutex() {
     static std::mutex mutex;
     return mutex;
 }
 
-std::unique_ptr<SocketModel> open_model(rust::Str config, uint64_t straps, uint32_t plant, uint64_t seed) {
+std::unique_ptr<SocketModel> open_model(rust::Str config, uint64_t straps,
+                                        rust::Slice<const uint64_t> memory, uint32_t plant, uint64_t seed) {
     const std::string name{config.data(), config.size()};
 #define MMU_COSIM_CONFIG(known, symbol) \
-    if (name == known) return open_##symbol(straps, plant, seed);
+    if (name == known) return open_##symbol(straps, memory.data(), plant, seed);
 #include "configs.inc"
 #undef MMU_COSIM_CONFIG
     throw std::runtime_error("no model is named " + name);
@@ -36,28 +38,34 @@ std::unique_ptr<SocketModel> open_model(rust::Str config, uint64_t straps, uint3
 
 size_t model_cores(const SocketModel& model) { return model.cores(); }
 size_t model_nodes(const SocketModel& model) { return model.nodes(); }
+size_t model_channels(const SocketModel& model) { return model.channels(); }
 uint64_t model_cycle(const SocketModel& model) { return model.cycle(); }
 bool model_fired(const SocketModel& model) { return model.reports.pending(); }
 
 uint64_t model_info(const SocketModel& model, size_t word) {
-    uint64_t words[2];
+    uint64_t words[INFO_WORDS];
     model.info(words);
-    return words[word & 1];
+    return words[word % INFO_WORDS];
 }
 
 uint64_t model_step(SocketModel& model, rust::Slice<const CoreReq> core_req,
                     rust::Slice<const DramRsp> dram_rsp, rust::Slice<CoreRsp> core_rsp,
                     rust::Slice<CoreObs> core_obs, rust::Slice<DramReq> dram_req,
-                    rust::Slice<NodeObs> node_obs, bool stop_obs, uint64_t stop_ready,
+                    rust::Slice<NodeObs> node_obs, rust::Slice<CommandObs> command, bool stop_obs, uint64_t stop_ready,
                     uint64_t max_cycles) {
     return model.step(Lanes{core_req.data()->w.data(), dram_rsp.data()->w.data(),
                             core_rsp.data()->w.data(), core_obs.data()->w.data(),
-                            dram_req.data()->w.data(), node_obs.data()->w.data()},
+                            dram_req.data()->w.data(), node_obs.data()->w.data(),
+                            command.data()->w.data()},
                       Stop{stop_obs, stop_ready}, max_cycles);
 }
 
 uint64_t model_counter(SocketModel& model, size_t core, uint8_t index) {
     return model.counter(core, index);
+}
+
+uint64_t model_node_counter(SocketModel& model, size_t node, uint8_t index) {
+    return model.node_counter(node, index);
 }
 
 uint64_t model_replay(SocketModel& model, rust::Slice<const uint64_t> words) {

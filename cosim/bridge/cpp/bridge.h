@@ -18,24 +18,28 @@ struct CoreObs;
 struct DramReq;
 struct DramRsp;
 struct NodeObs;
+struct CommandObs;
 struct AssertionFired;
 
 // Throws for an unknown configuration and for a model that dies during reset.
-std::unique_ptr<SocketModel> open_model(rust::Str config, uint64_t straps, uint32_t plant, uint64_t seed);
+std::unique_ptr<SocketModel> open_model(rust::Str config, uint64_t straps,
+                                        rust::Slice<const uint64_t> memory, uint32_t plant, uint64_t seed);
 
 size_t model_cores(const SocketModel& model);
 size_t model_nodes(const SocketModel& model);
+size_t model_channels(const SocketModel& model);
 uint64_t model_cycle(const SocketModel& model);
 uint64_t model_info(const SocketModel& model, size_t word);
 bool model_fired(const SocketModel& model);
 
-// Every slice holds one lane for each core or node; the caller has checked their lengths.
+// Every slice holds one lane for each core, node or channel; the caller has checked their lengths.
 uint64_t model_step(SocketModel& model, rust::Slice<const CoreReq> core_req,
                     rust::Slice<const DramRsp> dram_rsp, rust::Slice<CoreRsp> core_rsp,
                     rust::Slice<CoreObs> core_obs, rust::Slice<DramReq> dram_req,
-                    rust::Slice<NodeObs> node_obs, bool stop_obs, uint64_t stop_ready,
+                    rust::Slice<NodeObs> node_obs, rust::Slice<CommandObs> command, bool stop_obs, uint64_t stop_ready,
                     uint64_t max_cycles);
 uint64_t model_counter(SocketModel& model, size_t core, uint8_t index);
+uint64_t model_node_counter(SocketModel& model, size_t node, uint8_t index);
 uint64_t model_replay(SocketModel& model, rust::Slice<const uint64_t> words);
 
 void model_assertions(SocketModel& model, bool on);

@@ -20,6 +20,9 @@ constexpr size_t CORE_OBS_WORDS = 24;
 constexpr size_t DRAM_REQ_WORDS = 3;
 constexpr size_t DRAM_RSP_WORDS = 2;
 constexpr size_t NODE_OBS_WORDS = 4;
+constexpr size_t COMMAND_WORDS = 1;
+constexpr size_t INFO_WORDS = 3;
+constexpr size_t MEMORY_WORDS = 113;  // the memory configuration
 
 // What ends a step early besides responses, DRAM requests and reports.
 struct Stop {
@@ -37,6 +40,7 @@ struct Lanes {
     uint64_t* core_obs;
     uint64_t* dram_req;
     uint64_t* node_obs;
+    uint64_t* command;
 };
 
 class SocketModel {
@@ -45,9 +49,11 @@ class SocketModel {
 
     virtual size_t cores() const = 0;
     virtual size_t nodes() const = 0;
-    virtual void info(uint64_t out[2]) const = 0;
+    virtual size_t channels() const = 0;  // of all nodes
+    virtual void info(uint64_t out[INFO_WORDS]) const = 0;
     virtual uint64_t step(const Lanes& lanes, const Stop& stop, uint64_t max_cycles) = 0;
     virtual uint64_t counter(size_t core, uint8_t index) = 0;
+    virtual uint64_t node_counter(size_t node, uint8_t index) = 0;
     virtual uint64_t replay(const uint64_t* words, size_t count) = 0;
     virtual void assertions(bool on) = 0;
     virtual bool open_trace(const char* path) = 0;

@@ -39,19 +39,22 @@ class VerilatedSocket final : public SocketModel {
     // that of the port.
     static constexpr size_t CORES = sizeof(decltype(Top::core_req_i)) / (8 * CORE_REQ_WORDS);
     static constexpr size_t NODES = sizeof(decltype(Top::dram_rsp_i)) / (8 * DRAM_RSP_WORDS);
+    static constexpr size_t COMMANDS = sizeof(decltype(Top::command_o)) / (8 * COMMAND_WORDS);
     static constexpr size_t INPUT_WORDS = CORES * CORE_REQ_WORDS + NODES * DRAM_RSP_WORDS;
     static_assert(sizeof(decltype(Top::core_rsp_o)) == CORES * CORE_RSP_WORDS * 8, "core_rsp_o");
     static_assert(sizeof(decltype(Top::core_obs_o)) == CORES * CORE_OBS_WORDS * 8, "core_obs_o");
     static_assert(sizeof(decltype(Top::dram_req_o)) == NODES * DRAM_REQ_WORDS * 8, "dram_req_o");
     static_assert(sizeof(decltype(Top::node_obs_o)) == NODES * NODE_OBS_WORDS * 8, "node_obs_o");
     static_assert(sizeof(decltype(Top::strap_i)) == 8, "strap_i");
-    static_assert(sizeof(decltype(Top::info_o)) == 16, "info_o");
+    static_assert(sizeof(decltype(Top::memory_i)) == MEMORY_WORDS * 8, "memory_i");
+    static_assert(sizeof(decltype(Top::info_o)) == INFO_WORDS * 8, "info_o");
     static_assert(sizeof(decltype(Top::pmu_index_i)) == 1, "pmu_index_i");
     static_assert(sizeof(decltype(Top::pmu_value_o)) == CORES * 8, "pmu_value_o");
+    static_assert(sizeof(decltype(Top::node_value_o)) == NODES * 8, "node_value_o");
     static_assert(CORES <= 64, "Stop::ready holds one bit a core");
 
   public:
-    VerilatedSocket(uint64_t straps, uint32_t plant, uint64_t seed, const char* fingerprint)
+    VerilatedSocket(uint64_t straps, const uint64_t* memory, uint32_t plant, uint64_t seed, const char* fingerprint)
         : fingerprint_{fingerprint} {
         reports.plant = plant;
         const std::lock_guard<std::mutex> lock{construction_mutex()};
@@ -62,7 +65,7 @@ class VerilatedSocket final : public SocketModel {
         context_->randSeed(verilator_seed(seed));
         context_->traceEverOn(true);
         top_.reset(new Top{context_.get(), "TOP"});
-        reset(straps);
+        reset(straps, memory);
     }
 
     ~VerilatedSocket() override {
@@ -74,7 +77,10 @@ class VerilatedSocket final : public SocketModel {
 
     size_t cores() const override { return CORES; }
     size_t nodes() const override { return NODES; }
-    void info(uint64_t out[2]) const override { std::memcpy(out, &top_->info_o, 16); }
+    size_t channels() const override { return COMMANDS; }
+    void info(uint64_t out[INFO_WORDS]) const override {
+        std::memcpy(out, &top_->info_o, sizeof(top_->info_o));
+    }
 
     uint64_t step(const Lanes& lanes, const Stop& stop, uint64_t max_cycles) override {
         const Reporting reporting{reports};
@@ -100,25 +106,18 @@ class VerilatedSocket final : public SocketModel {
         std::memcpy(lanes.core_obs, &top_->core_obs_o, sizeof(top_->core_obs_o));
         std::memcpy(lanes.dram_req, &top_->dram_req_o, sizeof(top_->dram_req_o));
         std::memcpy(lanes.node_obs, &top_->node_obs_o, sizeof(top_->node_obs_o));
+        std::memcpy(lanes.command, &top_->command_o, sizeof(top_->command_o));
         return ran;
     }
 
     // The value follows the index within the cycle. The index rests at 0 again before anything else is
     // evaluated or dumped.
     uint64_t counter(size_t core, uint8_t index) override {
-        const Reporting reporting{reports};
-        Verilated::threadContextp(context_.get());
-        if (dead_) return 0;
-        uint64_t value = 0;
-        try {
-            top_->pmu_index_i = index;
-            top_->eval();
-            value = word(top_->pmu_value_o, 1, core, 0);
-        } catch (const ModelDied& died) {
-            die(died);
-        }
-        top_->pmu_index_i = 0;
-        return value;
+        return show(index, [&] { return word(top_->pmu_value_o, 1, core, 0); });
+    }
+
+    uint64_t node_counter(size_t node, uint8_t index) override {
+        return show(index, [&] { return word(top_->node_value_o, 1, node, 0); });
     }
 
     uint64_t replay(const uint64_t* words, size_t count) override {
@@ -203,10 +202,28 @@ class VerilatedSocket final : public SocketModel {
         out.insert(out.end(), bytes, bytes + size);
     }
 
-    void reset(uint64_t straps) {
+    template <class Read>
+    uint64_t show(uint8_t index, Read read) {
+        const Reporting reporting{reports};
+        Verilated::threadContextp(context_.get());
+        if (dead_) return 0;
+        uint64_t value = 0;
+        try {
+            top_->pmu_index_i = index;
+            top_->eval();
+            value = read();
+        } catch (const ModelDied& died) {
+            die(died);
+        }
+        top_->pmu_index_i = 0;
+        return value;
+    }
+
+    void reset(uint64_t straps, const uint64_t* memory) {
         top_->clk_i = 0;
         top_->rst_ni = 0;
         top_->strap_i = straps;
+        std::memcpy(&top_->memory_i, memory, sizeof(top_->memory_i));
         top_->pmu_index_i = 0;
         driven_ = true;
         release();
@@ -271,6 +288,9 @@ class VerilatedSocket final : public SocketModel {
             valid |= word(top_->dram_req_o, DRAM_REQ_WORDS, n, 0);
             if (stop.obs) valid |= word(top_->node_obs_o, NODE_OBS_WORDS, n, 0);
         }
+        if (stop.obs) {
+            for (size_t c = 0; c < COMMANDS; ++c) valid |= word(top_->command_o, COMMAND_WORDS, c, 0);
+        }
         return (valid & 1) || (ready & stop.ready);
     }
 
@@ -294,9 +314,10 @@ class VerilatedSocket final : public SocketModel {
 // Defines the factory of one configuration.
 #define MMU_COSIM_DEFINE_CONFIG(name, symbol, Top, fingerprint)                                   \
     namespace mmu_cosim {                                                                         \
-    std::unique_ptr<SocketModel> open_##symbol(uint64_t straps, uint32_t plant, uint64_t seed) {  \
+    std::unique_ptr<SocketModel> open_##symbol(uint64_t straps, const uint64_t* memory,           \
+                                               uint32_t plant, uint64_t seed) {                   \
         return std::unique_ptr<SocketModel>(                                                      \
-            new VerilatedSocket<Top>(straps, plant, seed, name " " fingerprint));                 \
+            new VerilatedSocket<Top>(straps, memory, plant, seed, name " " fingerprint));         \
     }                                                                                             \
     }
 

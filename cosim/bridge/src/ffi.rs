@@ -47,6 +47,13 @@ mod bridge {
         w: [u64; 4],
     }
 
+    /// A command on the bus of one memory channel, the word of `command_obs_t`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct CommandObs {
+        /// The word; its bit 0 is `valid`.
+        w: [u64; 1],
+    }
+
     /// One report of an assertion in the RTL.
     #[derive(Clone, Debug, Default, PartialEq, Eq)]
     pub struct AssertionFired {
@@ -59,9 +66,10 @@ mod bridge {
     }
 
     // SAFETY: every function below is a plain call that keeps no pointer beyond its return. They
-    // are safe to call with any argument, except that `model_step` and `model_replay` rely on
-    // slice lengths and `model_counter` on a core number, which `Socket` (the only caller) checks against `model_cores` and
-    // `model_nodes`. No function may be called for one model from two threads at a time; the
+    // are safe to call with any argument, except that `open_model`, `model_step` and `model_replay`
+    // rely on slice lengths, `model_counter` on a core number and `model_node_counter` on a node
+    // number, which `Socket` (the only caller) checks against `model_cores`, `model_nodes` and
+    // `model_channels` or fixes by type. No function may be called for one model from two threads at a time; the
     // opaque type is neither Send nor Sync, so Rust rules that out. C++ exceptions are caught by
     // cxx in the one function that returns Result and inside the model in all others.
     unsafe extern "C++" {
@@ -72,11 +80,13 @@ mod bridge {
         fn open_model(
             config: &str,
             straps: u64,
+            memory: &[u64],
             plant: u32,
             seed: u64,
         ) -> Result<UniquePtr<SocketModel>>;
         fn model_cores(model: &SocketModel) -> usize;
         fn model_nodes(model: &SocketModel) -> usize;
+        fn model_channels(model: &SocketModel) -> usize;
         fn model_cycle(model: &SocketModel) -> u64;
         fn model_info(model: &SocketModel, word: usize) -> u64;
         fn model_fired(model: &SocketModel) -> bool;
@@ -89,11 +99,13 @@ mod bridge {
             core_obs: &mut [CoreObs],
             dram_req: &mut [DramReq],
             node_obs: &mut [NodeObs],
+            command: &mut [CommandObs],
             stop_obs: bool,
             stop_ready: u64,
             max_cycles: u64,
         ) -> u64;
         fn model_counter(model: Pin<&mut SocketModel>, core: usize, index: u8) -> u64;
+        fn model_node_counter(model: Pin<&mut SocketModel>, node: usize, index: u8) -> u64;
         fn model_replay(model: Pin<&mut SocketModel>, words: &[u64]) -> u64;
         fn model_assertions(model: Pin<&mut SocketModel>, on: bool);
         fn model_take_report(model: Pin<&mut SocketModel>, out: &mut AssertionFired) -> bool;
@@ -105,4 +117,6 @@ mod bridge {
 }
 
 pub(crate) use bridge::*;
-pub use bridge::{AssertionFired, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs};
+pub use bridge::{
+    AssertionFired, CommandObs, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs,
+};

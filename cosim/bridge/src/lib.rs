@@ -17,10 +17,10 @@ mod socket;
 
 pub use configs::{ConfigInfo, Parameters};
 pub use error::BridgeError;
-pub use ffi::{AssertionFired, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs};
+pub use ffi::{AssertionFired, CommandObs, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs};
 pub use plants::{MutantInfo, PlantInfo, assertions, mutants, plants};
 pub use recording::Recording;
-pub use socket::{Socket, Stop, TraceFormat};
+pub use socket::{MEMORY_WORDS, Socket, Stop, TraceFormat};
 
 /// Every configuration compiled into this binary: all, unless `MMU_COSIM_CONFIGS` named some when it
 /// was built.

@@ -4,8 +4,8 @@
 use crate::convert::fst_to_vcd;
 use crate::ffi::{self, SocketModel};
 use crate::{
-    AssertionFired, BridgeError, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs, Recording,
-    configs, mutants, plants,
+    AssertionFired, BridgeError, CommandObs, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs,
+    Recording, configs, mutants, plants,
 };
 use cxx::UniquePtr;
 use std::ops::BitOr;
@@ -13,7 +13,10 @@ use std::path::{Path, PathBuf};
 
 /// Magic and version of `rtl/pkg/socket_pkg.sv`, as the info port shows them.
 const ABI_MAGIC: u16 = 0x4d4d;
-const ABI_VERSION: u16 = 2;
+const ABI_VERSION: u16 = 3;
+
+/// Words of the memory configuration, `memory_config_t` of `rtl/pkg/memory_pkg.sv`.
+pub const MEMORY_WORDS: usize = 113;
 
 /// What ends [`Socket::step`] early. Responses, DRAM requests and assertions always do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +78,7 @@ pub struct Socket {
     config: &'static str,
     cores: usize,
     nodes: usize,
+    channels: usize,
     trace: Option<OpenTrace>,
     recording: Option<Recording>,
 }
@@ -82,7 +86,8 @@ pub struct Socket {
 impl Socket {
     /// Builds and resets the hardware of a configuration.
     ///
-    /// `straps` is the word of `strap_t` seen during reset. `plant` switches on one fault of
+    /// `straps` is the word of `strap_t` and `memory` the words of `memory_config_t` seen during
+    /// reset. `plant` switches on one fault of
     /// [`plants`] in configuration `planted`, of [`mutants`] in `mutated`; no other takes one. `seed` decides the power-on value of
     /// whatever reset leaves undefined.
     ///
@@ -91,6 +96,7 @@ impl Socket {
     pub fn open(
         config: &str,
         straps: u64,
+        memory: &[u64; MEMORY_WORDS],
         plant: Option<u32>,
         seed: u64,
     ) -> Result<Socket, BridgeError> {
@@ -115,16 +121,16 @@ impl Socket {
                 count,
             });
         }
-        let model = ffi::open_model(info.name, straps, plant.unwrap_or(0), seed).map_err(|e| {
-            BridgeError::Model {
-                config: config.into(),
-                text: e.what().into(),
-            }
+        let model = ffi::open_model(info.name, straps, memory, plant.unwrap_or(0), seed);
+        let model = model.map_err(|e| BridgeError::Model {
+            config: config.into(),
+            text: e.what().into(),
         })?;
         let socket = Socket {
             config: info.name,
             cores: ffi::model_cores(&model),
             nodes: ffi::model_nodes(&model),
+            channels: ffi::model_channels(&model),
             model,
             trace: None,
             recording: None,
@@ -163,12 +169,14 @@ impl Socket {
         self.nodes
     }
 
+    /// Number of memory channels of all nodes; those of one node follow each other.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
     /// The words of `info_t`.
-    pub fn info(&self) -> [u64; 2] {
-        [
-            ffi::model_info(&self.model, 0),
-            ffi::model_info(&self.model, 1),
-        ]
+    pub fn info(&self) -> [u64; 3] {
+        [0, 1, 2].map(|word| ffi::model_info(&self.model, word))
     }
 
     /// Cycles run since reset was released.
@@ -184,7 +192,7 @@ impl Socket {
     /// afterwards outputs stand still and time only passes.
     ///
     /// # Panics
-    /// If a slice does not have exactly one lane for each core or node.
+    /// If a slice does not have exactly one lane for each core, node or channel.
     #[allow(clippy::too_many_arguments, reason = "one crossing carries every lane")]
     pub fn step(
         &mut self,
@@ -194,6 +202,7 @@ impl Socket {
         core_obs: &mut [CoreObs],
         dram_req: &mut [DramReq],
         node_obs: &mut [NodeObs],
+        command: &mut [CommandObs],
         stop: Stop,
         max_cycles: u64,
     ) -> u64 {
@@ -207,6 +216,7 @@ impl Socket {
             nodes, [self.nodes; 3],
             "lanes of dram_rsp, dram_req, node_obs"
         );
+        assert_eq!(command.len(), self.channels, "lanes of command");
         let model = self.model.pin_mut();
         let cycles = ffi::model_step(
             model,
@@ -216,6 +226,7 @@ impl Socket {
             core_obs,
             dram_req,
             node_obs,
+            command,
             stop.observations,
             stop.ready,
             max_cycles,
@@ -234,6 +245,16 @@ impl Socket {
     pub fn counter(&mut self, core: usize, index: u8) -> u64 {
         assert!(core < self.cores, "core {core} of {}", self.cores);
         ffi::model_counter(self.model.pin_mut(), core, index)
+    }
+
+    /// Value of event counter `index` (`node_pmu_e` of `rtl/pkg/node_pmu_pkg.sv`) of `node` as of this
+    /// cycle, as [`Socket::counter`].
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub fn node_counter(&mut self, node: usize, index: u8) -> u64 {
+        assert!(node < self.nodes, "node {node} of {}", self.nodes);
+        ffi::model_node_counter(self.model.pin_mut(), node, index)
     }
 
     /// From now on keeps what every step drives.

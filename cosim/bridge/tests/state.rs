@@ -4,7 +4,7 @@
 mod driver;
 
 use cosim_bridge::{BridgeError, Socket};
-use driver::{Machine, straps};
+use driver::{MEMORY, Machine, straps};
 
 #[test]
 fn two_instances_do_not_disturb_each_other() {
@@ -70,8 +70,8 @@ fn restoring_keeps_assertions_switched_off() {
 
 #[test]
 fn a_snapshot_of_another_configuration_or_a_cut_one_is_refused() {
-    let mut tiny = Socket::open("tiny", straps("tiny"), None, 1).expect("opens");
-    let mut full = Socket::open("1x1", straps("1x1"), None, 1).expect("opens");
+    let mut tiny = Socket::open("tiny", straps("tiny"), &MEMORY, None, 1).expect("opens");
+    let mut full = Socket::open("1x1", straps("1x1"), &MEMORY, None, 1).expect("opens");
     let snapshot = tiny.save();
     assert!(matches!(
         full.restore(&snapshot),

@@ -4,16 +4,17 @@
 mod driver;
 
 use cosim_bridge::{
-    BridgeError, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs, Socket, Stop, configs,
-    mutants, plants,
+    BridgeError, CommandObs, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs, Socket, Stop,
+    configs, mutants, plants,
 };
-use driver::{DSB, LOAD, Machine, Ports, STORE, request, straps};
+use driver::{DSB, LOAD, MEMORY, Machine, Ports, STORE, request, straps};
 
 #[test]
 fn every_configuration_opens_and_shows_its_parameters() {
     for config in configs() {
-        let socket = Socket::open(config.name, straps(config.name), None, 1).expect(config.name);
-        let [low, high] = socket.info();
+        let socket =
+            Socket::open(config.name, straps(config.name), &MEMORY, None, 1).expect(config.name);
+        let [low, high, _] = socket.info();
         assert_eq!(low >> 32 & 0xff, socket.cores() as u64);
         assert_eq!(low >> 40 & 0xff, socket.nodes() as u64);
         assert_eq!(
@@ -28,7 +29,7 @@ fn every_configuration_opens_and_shows_its_parameters() {
 
 #[test]
 fn an_unknown_configuration_is_refused_with_the_known_names() {
-    let Err(error) = Socket::open("1x2", 0, None, 1) else {
+    let Err(error) = Socket::open("1x2", 0, &MEMORY, None, 1) else {
         panic!("opened");
     };
     let known: Vec<&str> = configs().iter().map(|config| config.name).collect();
@@ -44,21 +45,21 @@ fn an_unknown_configuration_is_refused_with_the_known_names() {
 #[test]
 fn a_plant_is_refused_where_there_is_none() {
     assert!(matches!(
-        Socket::open("tiny", 0, Some(1), 1),
+        Socket::open("tiny", 0, &MEMORY, Some(1), 1),
         Err(BridgeError::UnknownPlant { count: 0, .. })
     ));
     let none = plants().len() as u32 + 1;
     assert!(matches!(
-        Socket::open("planted", 0, Some(none), 1),
+        Socket::open("planted", 0, &MEMORY, Some(none), 1),
         Err(BridgeError::UnknownPlant { .. })
     ));
     assert!(matches!(
-        Socket::open("planted", 0, Some(0), 1),
+        Socket::open("planted", 0, &MEMORY, Some(0), 1),
         Err(BridgeError::UnknownPlant { .. })
     ));
     let none = mutants().len() as u32 + 1;
     assert!(matches!(
-        Socket::open("mutated", 0, Some(none), 1),
+        Socket::open("mutated", 0, &MEMORY, Some(none), 1),
         Err(BridgeError::UnknownPlant { .. })
     ));
 }
@@ -66,7 +67,7 @@ fn a_plant_is_refused_where_there_is_none() {
 #[test]
 fn every_plant_can_be_selected() {
     for plant in plants() {
-        let socket = Socket::open("planted", straps("planted"), Some(plant.number), 1);
+        let socket = Socket::open("planted", straps("planted"), &MEMORY, Some(plant.number), 1);
         assert!(socket.is_ok(), "{}", plant.id);
     }
 }
@@ -134,7 +135,8 @@ fn counters_are_read_without_time_passing_or_anything_changing() {
 #[test]
 fn every_core_can_be_asked_for_its_counters() {
     for config in configs() {
-        let mut socket = Socket::open(config.name, straps(config.name), None, 1).expect("opens");
+        let mut socket =
+            Socket::open(config.name, straps(config.name), &MEMORY, None, 1).expect("opens");
         let cores = socket.cores();
         let run = |socket: &mut Socket| {
             let (mut rsp, mut obs) = (
@@ -146,13 +148,22 @@ fn every_core_can_be_asked_for_its_counters() {
                 vec![DramReq::default(); nodes],
                 vec![NodeObs::default(); nodes],
             );
+            let mut command = vec![CommandObs::default(); socket.channels()];
             let (req, answers) = (
                 vec![CoreReq::default(); cores],
                 vec![DramRsp::default(); nodes],
             );
             let stop = Stop::NONE;
             socket.step(
-                &req, &answers, &mut rsp, &mut obs, &mut dram, &mut node, stop, 100,
+                &req,
+                &answers,
+                &mut rsp,
+                &mut obs,
+                &mut dram,
+                &mut node,
+                &mut command,
+                stop,
+                100,
             )
         };
         assert_eq!(run(&mut socket), 100);
@@ -200,6 +211,7 @@ fn a_step_with_a_missing_lane_is_refused() {
         &mut ports.core_obs,
         &mut ports.dram_req,
         &mut ports.node_obs,
+        &mut ports.command,
         Stop::NONE,
         1,
     );

@@ -12,7 +12,8 @@ use self::expected::{Expected, Layout};
 use super::walks::Walks;
 use super::{Violation, Violations};
 use crate::dut::Counts;
-use crate::dut::ports::{Counter, Straps};
+use crate::dut::memory::AddressMap;
+use crate::dut::ports::{Counter, Info, Straps};
 use crate::sim::Memory;
 use crate::sim::event::{Event, EventKind, Monitor};
 
@@ -41,12 +42,17 @@ pub struct CounterMonitor {
 }
 
 impl CounterMonitor {
-    /// A monitor of hardware strapped so, with `cores` cores over `nodes` nodes, out of reset.
+    /// A monitor of hardware strapped so, that is what `info` tells, with memory dealt out by
+    /// `map`, out of reset.
     #[must_use]
-    pub fn new(straps: Straps, cores: u8, nodes: u8) -> Self {
+    pub fn new(straps: Straps, info: &Info, map: AddressMap) -> Self {
         Self {
             straps,
-            layout: Layout { cores, nodes },
+            layout: Layout {
+                cores: info.cores,
+                cores_per_node: info.cores / info.cpu_nodes.max(1),
+                map,
+            },
             cores: BTreeMap::new(),
             walks: Walks::default(),
             accepted: 0,

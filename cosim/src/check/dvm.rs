@@ -18,9 +18,9 @@ use crate::sim::event::{Event, EventKind, Monitor};
 /// Name of this checker in reports.
 pub const NAME: &str = "invalidation messages";
 /// Operations of a core that may have been sent and not taken effect everywhere: 4 on their way to
-/// the distributor (DVM-07), one in it, and 4 that a receiver has acknowledged and queued, plus one for
-/// the cycle by which events lag.
-const CREDITS: usize = 10;
+/// the distributor (DVM-07), one in it, 4 on the way to a receiver, and 4 that it has acknowledged and
+/// queued, plus one for the cycle by which events lag.
+const CREDITS: usize = 14;
 /// Cycles after which a message that has not been answered at the end of a run never will be.
 const PROGRESS: u64 = 20_000;
 

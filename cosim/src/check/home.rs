@@ -2,7 +2,7 @@
 //! Each location has one home: what reaches the memory of a node belongs there by the address map.
 
 use super::{Violation, Violations};
-use crate::dut::ports::Info;
+use crate::dut::memory::AddressMap;
 use crate::sim::Memory;
 use crate::sim::event::{Event, EventKind, Monitor};
 
@@ -12,14 +12,14 @@ pub const NAME: &str = "home";
 /// Watches the DRAM ports and the commits of every node.
 #[derive(Debug)]
 pub struct HomeMonitor {
-    info: Info,
+    map: AddressMap,
 }
 
 impl HomeMonitor {
-    /// A monitor of the nodes of `info`.
+    /// A monitor of memory dealt out by `map`.
     #[must_use]
-    pub fn new(info: Info) -> Self {
-        Self { info }
+    pub fn new(map: AddressMap) -> Self {
+        Self { map }
     }
 }
 
@@ -35,12 +35,14 @@ impl Monitor for HomeMonitor {
         else {
             return;
         };
-        let home = self.info.home(*address);
-        if *node != home {
+        let home = self.map.home(*address);
+        if Some(*node) != home {
             let came = format!("node {node} accesses {address:#014x}");
             out.push(
-                Violation::new(event.cycle, NAME, &["ORD-20"], came)
-                    .permitting(format!("node {home}, its home")),
+                Violation::new(event.cycle, NAME, &["ORD-20"], came).permitting(home.map_or_else(
+                    || "no node: it has no home".to_owned(),
+                    |home| format!("node {home}, its home"),
+                )),
             );
         }
     }
@@ -63,10 +65,8 @@ mod tests {
     }
 
     fn judge_read(node: u8, address: u64) -> Violations {
-        let mut info = Info::decode(&[0x0000_0202_0002_4d4d, 0]).unwrap();
-        info.nodes = 2;
         judge(
-            &mut HomeMonitor::new(info),
+            &mut HomeMonitor::new(AddressMap::interleaved(2)),
             &Memory::default(),
             &[read(node, address)],
         )

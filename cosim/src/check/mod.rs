@@ -77,11 +77,14 @@ pub fn attach(simulation: &mut Simulation, straps: Straps) -> Checkers {
     let info = *simulation.info();
     let checkers = Checkers {
         bbm: Rc::new(RefCell::new(BbmMonitor::new(&straps))),
-        walk_nodes: Rc::new(RefCell::new(WalkNodeMonitor::new(&info))),
+        walk_nodes: Rc::new(RefCell::new(WalkNodeMonitor::new(
+            &info,
+            simulation.address_map(),
+        ))),
     };
     simulation.add_monitor(ResponseMonitor::new());
     simulation.add_monitor(DataMonitor::new());
-    simulation.add_monitor(HomeMonitor::new(*simulation.info()));
+    simulation.add_monitor(HomeMonitor::new(*simulation.address_map()));
     simulation.add_monitor(WalkMonitor::new());
     simulation.add_monitor(HafMonitor::new());
     simulation.add_monitor(TlbMonitor::new(straps));
@@ -89,7 +92,8 @@ pub fn attach(simulation: &mut Simulation, straps: Straps) -> Checkers {
     simulation.add_monitor(Rc::clone(&checkers.bbm));
     simulation.add_monitor(RunMonitor::new(&straps));
     simulation.add_monitor(Rc::clone(&checkers.walk_nodes));
-    simulation.add_monitor(CounterMonitor::new(straps, info.cores, info.nodes));
+    let map = *simulation.address_map();
+    simulation.add_monitor(CounterMonitor::new(straps, &info, map));
     simulation.add_monitor(Scoreboard::new(profile(&straps)));
     checkers
 }

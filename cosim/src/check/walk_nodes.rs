@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::{Violation, Violations};
 use crate::arch::invalidation::untagged;
+use crate::dut::memory::AddressMap;
 use crate::dut::ports::{Info, WalkEvent, WalkKind};
 use crate::sim::Memory;
 use crate::sim::event::{Event, EventKind, Monitor};
@@ -26,6 +27,7 @@ struct Confined {
 #[derive(Debug)]
 pub struct WalkNodeMonitor {
     info: Info,
+    map: AddressMap,
     /// By core and node.
     counts: Vec<u64>,
     confined: Vec<Confined>,
@@ -35,11 +37,12 @@ pub struct WalkNodeMonitor {
 }
 
 impl WalkNodeMonitor {
-    /// A monitor of the hardware that `info` tells of.
+    /// A monitor of the hardware that `info` tells of, with memory dealt out by `map`.
     #[must_use]
-    pub fn new(info: &Info) -> Self {
+    pub fn new(info: &Info, map: &AddressMap) -> Self {
         Self {
             info: *info,
+            map: *map,
             counts: vec![0; usize::from(info.cores) * usize::from(info.nodes)],
             confined: Vec::new(),
             reads: [(u64::MAX, 0); READS],
@@ -93,7 +96,9 @@ impl WalkNodeMonitor {
         let mut latest = newer.iter().rev().chain(older.iter().rev());
         latest
             .find(|(read, _)| *read == address)
-            .map_or(self.info.home(address), |&(_, node)| node)
+            .map(|&(_, node)| node)
+            .or_else(|| self.map.home(address))
+            .unwrap_or(u8::MAX)
     }
 
     fn walked(&mut self, cycle: u64, core: u8, step: &WalkEvent, out: &mut Violations) {
@@ -151,10 +156,13 @@ mod tests {
     const VA: u64 = 0x40_3000;
 
     fn two_nodes() -> WalkNodeMonitor {
-        WalkNodeMonitor::new(&Info {
+        let info = Info {
             version: 0,
             cores: 2,
             nodes: 2,
+            cpu_nodes: 2,
+            channels: 1,
+            node_counters: 0,
             counters: 0,
             itlb_entries: 2,
             dtlb_entries: 2,
@@ -164,7 +172,8 @@ mod tests {
             l2_sets_log2: 1,
             walkers: 1,
             walk_cache_entries: 1,
-        })
+        };
+        WalkNodeMonitor::new(&info, &AddressMap::interleaved(2))
     }
 
     fn read(cycle: u64, node: u8, address: u64) -> Event {

@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::UsageError;
 use super::strap::StrapArguments;
+use crate::dut::memory::MemorySystem;
 use crate::nearest::nearest;
 use crate::regress::Testbench;
 use crate::regress::runner::Job;
@@ -39,6 +40,9 @@ pub struct Selection {
     /// Budget of simulated cycles for each run; testbenches have their own default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub cycles: Option<u64>,
+    /// Memory system: default, flat, ddr4, ddr5 or random
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub memory: MemorySystem,
     /// Straps
     #[command(flatten)]
     pub straps: StrapArguments,
@@ -103,6 +107,7 @@ impl Selection {
                         plant,
                         cycles,
                         straps,
+                        memory: self.memory.clone(),
                         settings: self.straps.strap.clone(),
                     });
                 }

@@ -137,6 +137,7 @@ fn grouped(value: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dut::memory::MemorySystem;
     use crate::dut::ports::Straps;
     use crate::regress::runner::Verdict;
     use crate::regress::{Bench, Failure, Testbench};
@@ -160,6 +161,7 @@ mod tests {
             plant: None,
             cycles: None,
             straps: Straps::default(),
+            memory: MemorySystem::Default,
             settings: vec!["prefetch=on".into()],
         }
     }

@@ -5,14 +5,12 @@ use cosim_bridge::ConfigInfo;
 
 use super::DutError;
 use super::counter::COUNTERS;
+use super::memory::MAX_NODES;
 
 /// Magic number of the socket's information word.
 pub const ABI_MAGIC: u16 = 0x4d4d;
 /// Version of the socket that this crate speaks.
-pub const ABI_VERSION: u16 = 2;
-
-/// Physical pages of this many bytes, as log2, follow each other over the nodes.
-const INTERLEAVE: u32 = 12;
+pub const ABI_VERSION: u16 = 3;
 
 /// What the hardware reports about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +19,14 @@ pub struct Info {
     pub version: u16,
     /// Number of cores of all nodes.
     pub cores: u8,
-    /// Number of memory nodes, a power of two.
+    /// Number of memory nodes.
     pub nodes: u8,
+    /// Number of nodes with cores: the first ones.
+    pub cpu_nodes: u8,
+    /// Memory channels of a node.
+    pub channels: u8,
+    /// Event counters of a node.
+    pub node_counters: u8,
     /// Event counters of a core.
     pub counters: u16,
     /// ITLB entries built.
@@ -48,9 +52,9 @@ impl Info {
     ///
     /// # Errors
     /// [`DutError::NotASocket`] if the magic number is wrong, [`DutError::AbiVersion`] if the
-    /// version is another one, [`DutError::Shape`] if there is no core, no node or a number of nodes
-    /// that is no power of two.
-    pub fn decode(words: &[u64; 2]) -> Result<Self, DutError> {
+    /// version is another one, [`DutError::Shape`] if there is no core or no node, more nodes than
+    /// [`MAX_NODES`], or cores that cannot be shared out to the nodes that have some.
+    pub fn decode(words: &[u64; 3]) -> Result<Self, DutError> {
         let magic = words[0] as u16;
         if magic != ABI_MAGIC {
             return Err(DutError::NotASocket { found: magic });
@@ -64,6 +68,9 @@ impl Info {
             version,
             cores: (words[0] >> 32) as u8,
             nodes: (words[0] >> 40) as u8,
+            cpu_nodes: words[2] as u8,
+            channels: (words[2] >> 8) as u8,
+            node_counters: (words[2] >> 16) as u8,
             counters: (words[0] >> 48) as u16,
             itlb_entries: built as u8,
             dtlb_entries: (built >> 8) as u8,
@@ -74,10 +81,16 @@ impl Info {
             walkers: (sizes >> 16) as u8,
             walk_cache_entries: (sizes >> 24) as u8,
         };
-        if info.cores == 0 || !info.nodes.is_power_of_two() {
+        let nodes = 1..=MAX_NODES as u8;
+        if info.cores == 0
+            || !nodes.contains(&info.nodes)
+            || !(1..=info.nodes).contains(&info.cpu_nodes)
+            || !info.cores.is_multiple_of(info.cpu_nodes)
+        {
             return Err(DutError::Shape {
                 cores: info.cores,
                 nodes: info.nodes,
+                cpu_nodes: info.cpu_nodes,
             });
         }
         Ok(info)
@@ -85,7 +98,7 @@ impl Info {
 
     /// The information words.
     #[must_use]
-    pub fn encode(&self) -> [u64; 2] {
+    pub fn encode(&self) -> [u64; 3] {
         [
             u64::from(ABI_MAGIC)
                 | u64::from(self.version) << 16
@@ -100,6 +113,9 @@ impl Info {
                 | u64::from(self.l2_sets_log2) << 40
                 | u64::from(self.walkers) << 48
                 | u64::from(self.walk_cache_entries) << 56,
+            u64::from(self.cpu_nodes)
+                | u64::from(self.channels) << 8
+                | u64::from(self.node_counters) << 16,
         ]
     }
 
@@ -110,11 +126,14 @@ impl Info {
             let found = config.parameters.iter().find(|(known, _)| *known == name);
             found.map_or(0, |&(_, value)| u8::try_from(value).unwrap_or(u8::MAX))
         };
-        let nodes = parameter("Nodes");
+        let cpu_nodes = parameter("CpuNodes");
         Self {
             version: ABI_VERSION,
-            cores: nodes.saturating_mul(parameter("CoresPerNode")),
-            nodes,
+            cores: cpu_nodes.saturating_mul(parameter("CoresPerNode")),
+            nodes: parameter("Nodes"),
+            cpu_nodes,
+            channels: parameter("Channels"),
+            node_counters: 0,
             counters: COUNTERS.len() as u16,
             itlb_entries: parameter("ItlbEntries"),
             dtlb_entries: parameter("DtlbEntries"),
@@ -127,28 +146,29 @@ impl Info {
         }
     }
 
-    /// The node whose memory holds physical address `address`.
-    #[must_use]
-    pub const fn home(&self, address: u64) -> u8 {
-        (address >> INTERLEAVE) as u8 & (self.nodes - 1)
-    }
-
     /// The node that core `core` lives on.
     #[must_use]
     pub const fn node_of_core(&self, core: u8) -> u8 {
-        core / (self.cores / self.nodes)
+        core / (self.cores / self.cpu_nodes)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dut::{configs, open, ports::Straps};
+    use crate::dut::{configs, memory::MemoryConfig, open, ports::Straps};
 
     #[test]
     fn every_configuration_is_what_its_parameters_say() {
         for config in configs() {
-            let socket = open(config.name, &Straps::default(), None, 1).expect(config.name);
+            let socket = open(
+                config.name,
+                &Straps::default(),
+                &MemoryConfig::default(),
+                None,
+                1,
+            )
+            .expect(config.name);
             let info = Info::decode(&socket.info()).expect(config.name);
             assert_eq!(info, Info::of_config(config), "{}", config.name);
             assert_eq!(Info::decode(&info.encode()).ok(), Some(info));
@@ -156,15 +176,13 @@ mod tests {
     }
 
     #[test]
-    fn pages_follow_each_other_over_the_nodes() {
+    fn cores_are_shared_out_to_the_nodes_that_have_some() {
         let info = Info {
             cores: 8,
-            nodes: 2,
+            nodes: 4,
+            cpu_nodes: 2,
             ..Info::of_config(&configs()[0])
         };
-        assert_eq!((info.cores, info.nodes), (8, 2));
-        let homes = [0, 0xfff, 0x1000, 0x2ff8, 0xffff_ffff_f000];
-        assert_eq!(homes.map(|at| info.home(at)), [0, 0, 1, 0, 1]);
         assert_eq!(
             [0, 3, 4, 7].map(|core| info.node_of_core(core)),
             [0, 0, 1, 1]

@@ -7,6 +7,7 @@
 mod counter;
 mod dram;
 mod info;
+pub mod memory;
 mod observation;
 pub mod ports;
 mod request;
@@ -22,8 +23,8 @@ use std::rc::Rc;
 
 use cosim_bridge::BridgeError;
 pub use cosim_bridge::{
-    AssertionFired, ConfigInfo, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, MutantInfo, NodeObs,
-    Socket, TraceFormat, configs, mutants, plants,
+    AssertionFired, CommandObs, ConfigInfo, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp,
+    MutantInfo, NodeObs, Socket, TraceFormat, configs, mutants, plants,
 };
 pub use counter::Counts;
 pub use socket::open;
@@ -53,14 +54,19 @@ pub enum DutError {
         /// Version found.
         found: u16,
     },
-    /// The socket reports no core, or a number of nodes that is no power of two.
-    #[error("hardware reports {cores} cores and {nodes} nodes")]
+    /// The socket reports no core, or nodes that it cannot have.
+    #[error("hardware reports {cores} cores on {cpu_nodes} of {nodes} nodes")]
     Shape {
         /// Cores reported.
         cores: u8,
         /// Nodes reported.
         nodes: u8,
+        /// Nodes with cores reported.
+        cpu_nodes: u8,
     },
+    /// The memory configuration is refused.
+    #[error("memory configuration: {0}")]
+    Memory(#[from] memory::MemoryConfigError),
     /// A strap is out of the range of the hardware built.
     #[error("strap {field} = {value} is outside {low}..={high}")]
     Strap {
@@ -102,12 +108,14 @@ pub struct Lanes {
     pub dram_req: Vec<DramReq>,
     /// Observations, one a node.
     pub node_obs: Vec<NodeObs>,
+    /// Commands on the buses of memory channels, those of one node after each other.
+    pub command: Vec<CommandObs>,
 }
 
 impl Lanes {
-    /// Lanes for `cores` cores and `nodes` nodes, all zero.
+    /// Lanes for `cores` cores and `nodes` nodes with `channels` memory channels in all, all zero.
     #[must_use]
-    pub fn new(cores: usize, nodes: usize) -> Self {
+    pub fn new(cores: usize, nodes: usize, channels: usize) -> Self {
         Self {
             core_req: vec![CoreReq::default(); cores],
             dram_rsp: vec![DramRsp::default(); nodes],
@@ -115,6 +123,7 @@ impl Lanes {
             core_obs: vec![CoreObs::default(); cores],
             dram_req: vec![DramReq::default(); nodes],
             node_obs: vec![NodeObs::default(); nodes],
+            command: vec![CommandObs::default(); channels],
         }
     }
 }
@@ -122,7 +131,7 @@ impl Lanes {
 /// Hardware behind the socket, out of reset.
 pub trait Dut {
     /// Information words.
-    fn info(&self) -> [u64; 2];
+    fn info(&self) -> [u64; 3];
 
     /// Cycles since the release of reset.
     fn cycle(&self) -> u64;
@@ -136,6 +145,12 @@ pub trait Dut {
     /// that the hardware does afterwards depends on it (PMU-08). Hardware without counters shows 0.
     fn counter(&mut self, core: usize, index: u8) -> u64 {
         let _ = (core, index);
+        0
+    }
+
+    /// Value of the event counter `index` of `node` at the current cycle, as [`Dut::counter`].
+    fn node_counter(&mut self, node: usize, index: u8) -> u64 {
+        let _ = (node, index);
         0
     }
 
@@ -169,7 +184,7 @@ pub trait Dut {
 
 /// Hardware that somebody outside the simulation keeps a handle to.
 impl<D: Dut> Dut for Rc<RefCell<D>> {
-    fn info(&self) -> [u64; 2] {
+    fn info(&self) -> [u64; 3] {
         self.borrow().info()
     }
 
@@ -183,6 +198,10 @@ impl<D: Dut> Dut for Rc<RefCell<D>> {
 
     fn counter(&mut self, core: usize, index: u8) -> u64 {
         self.borrow_mut().counter(core, index)
+    }
+
+    fn node_counter(&mut self, node: usize, index: u8) -> u64 {
+        self.borrow_mut().node_counter(node, index)
     }
 
     fn open_trace(&mut self, path: &Path, format: TraceFormat) -> Result<(), DutError> {

@@ -5,17 +5,20 @@ use std::path::Path;
 
 use cosim_bridge::{AssertionFired, Socket, Stop, TraceFormat, configs};
 
+use super::memory::MemoryConfig;
 use super::ports::{Info, Straps};
 use super::{Dut, DutError, Lanes, StopOn};
 
-/// Opens the configuration called `config` with `straps`, out of reset. `plant` switches a planted
+/// Opens the configuration called `config` with `straps` and `memory`, out of reset. `plant` switches a planted
 /// fault on; `seed` decides what reset leaves undefined.
 ///
 /// # Errors
-/// [`DutError`] if there is no such configuration or plant, or a strap is out of its range.
+/// [`DutError`] if there is no such configuration or plant, a strap is out of its range,
+/// or memory cannot be so.
 pub fn open(
     config: &str,
     straps: &Straps,
+    memory: &MemoryConfig,
     plant: Option<u32>,
     seed: u64,
 ) -> Result<Socket, DutError> {
@@ -25,11 +28,11 @@ pub fn open(
         Some(known) => straps.encode(&Info::of_config(known))?,
         None => 0,
     };
-    Ok(Socket::open(config, word, plant, seed)?)
+    Ok(Socket::open(config, word, &memory.encode()?, plant, seed)?)
 }
 
 impl Dut for Socket {
-    fn info(&self) -> [u64; 2] {
+    fn info(&self) -> [u64; 3] {
         Socket::info(self)
     }
 
@@ -50,6 +53,7 @@ impl Dut for Socket {
             &mut lanes.core_obs,
             &mut lanes.dram_req,
             &mut lanes.node_obs,
+            &mut lanes.command,
             on,
             max_cycles,
         )
@@ -57,6 +61,10 @@ impl Dut for Socket {
 
     fn counter(&mut self, core: usize, index: u8) -> u64 {
         Socket::counter(self, core, index)
+    }
+
+    fn node_counter(&mut self, node: usize, index: u8) -> u64 {
+        Socket::node_counter(self, node, index)
     }
 
     fn open_trace(&mut self, path: &Path, format: TraceFormat) -> Result<(), DutError> {

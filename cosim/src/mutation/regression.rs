@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use crate::dut::memory::MemorySystem;
 use crate::dut::ports::Straps;
 use crate::dut::strap_setting;
 use crate::regress::context::Recording;
@@ -217,6 +218,7 @@ fn run<'a>(
             seed,
             plant: None,
             cycles,
+            memory: MemorySystem::Default,
             straps: strap_setting::apply(Straps::default(), &settings)?,
             settings,
         },

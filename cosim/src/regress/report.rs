@@ -152,6 +152,7 @@ fn write_artefacts(out: &mut String, artefacts: &Artefacts) -> std::fmt::Result 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dut::memory::MemorySystem;
     use crate::dut::ports::Straps;
     use crate::regress::{Bench, Job, Testbench};
 
@@ -199,6 +200,7 @@ mod tests {
             plant: None,
             cycles: Some(90_000),
             straps: Straps::default(),
+            memory: MemorySystem::Default,
             settings: vec!["prefetch=on".into()],
         };
         let expected = "\
@@ -237,6 +239,7 @@ FAIL dirty-state   config tiny   seed 7
             plant: None,
             cycles: None,
             straps: Straps::default(),
+            memory: MemorySystem::Default,
             settings: Vec::new(),
         };
         let failure = Failure::timeout("the tasks are not done after 500 cycles").at_cycle(500);

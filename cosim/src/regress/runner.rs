@@ -18,6 +18,7 @@ use super::spread::{Told, spread};
 use super::testbench::Testbench;
 use crate::coverage::Hits;
 use crate::dut::Counts;
+use crate::dut::memory::MemorySystem;
 use crate::dut::ports::Straps;
 
 /// One run: a testbench on a configuration with a seed.
@@ -35,6 +36,8 @@ pub struct Job<'a> {
     pub cycles: Option<u64>,
     /// Straps with which simulations start, before the testbench sets those that it is about.
     pub straps: Straps,
+    /// Links and memory controllers.
+    pub memory: MemorySystem,
     /// The straps given, as written on the command line.
     pub settings: Vec<String>,
 }
@@ -61,6 +64,7 @@ impl Job<'_> {
             plant,
             cycles,
             settings,
+            memory,
             ..
         } = self;
         let hardware = match plant {
@@ -72,8 +76,9 @@ impl Job<'_> {
             .iter()
             .map(|setting| format!(" --strap {setting}"))
             .collect();
+        let memory = memory.argument();
         format!(
-            "mmu-cosim run {} {hardware} --seed {seed}{cycles}{straps}",
+            "mmu-cosim run {} {hardware} --seed {seed}{cycles}{memory}{straps}",
             testbench.name
         )
     }
@@ -224,6 +229,7 @@ pub(crate) fn attempt(
         ..RunContext::new(job.testbench.name, &job.config, job.seed)
     });
     bench.setup().straps = job.straps;
+    bench.setup().memory_system = job.memory.clone();
     let body = catch_unwind(AssertUnwindSafe(|| (job.testbench.run)(&mut bench)))
         .unwrap_or_else(|panic| Err(Failure::panic(message(panic.as_ref()))));
     let outcome = bench.conclude(body);
@@ -301,6 +307,7 @@ mod tests {
                 plant: None,
                 cycles: Some(seed),
                 straps: Straps::default(),
+                memory: MemorySystem::Default,
                 settings: Vec::new(),
             })
             .collect();
@@ -335,6 +342,7 @@ mod tests {
             plant: None,
             cycles: None,
             straps: Straps::default(),
+            memory: MemorySystem::Default,
             settings: Vec::new(),
         };
         let failure = attempt(&job, Recording::default(), false, &Interrupt::new())

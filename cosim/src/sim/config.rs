@@ -4,6 +4,7 @@
 use super::dram::MemoryTiming;
 use super::trace::TraceRequest;
 use crate::dut::DutError;
+use crate::dut::memory::MemorySystem;
 use crate::dut::ports::Straps;
 
 /// Everything that decides what happens in a simulation, apart from its tasks.
@@ -17,7 +18,10 @@ pub struct SimConfig {
     pub plant: Option<u32>,
     /// Seed of the run.
     pub seed: u64,
-    /// How long DRAM takes, in cycles.
+    /// Links and memory controllers of the nodes.
+    pub memory_system: MemorySystem,
+    /// How long the DRAM port takes, in cycles; one cycle behind memory controllers, which tell when
+    /// an access is over.
     pub memory: MemoryTiming,
     /// Whether RTL assertions are evaluated and observation lanes listened to. Without, monitors
     /// see requests, responses and DRAM requests only.
@@ -39,6 +43,7 @@ impl Default for SimConfig {
             straps: Straps::default(),
             plant: None,
             seed: 1,
+            memory_system: MemorySystem::default(),
             memory: MemoryTiming::default(),
             checks: true,
             trace: None,

@@ -36,7 +36,7 @@ impl Crossing {
     pub(crate) fn new(info: &Info, timing: MemoryTiming, rng: Pcg64Mcg) -> Self {
         let (cores, nodes) = (usize::from(info.cores), usize::from(info.nodes));
         Self {
-            lanes: Lanes::new(cores, nodes),
+            lanes: Lanes::new(cores, nodes, nodes * usize::from(info.channels)),
             dram: DramAgents::new(nodes, timing, rng),
             observe: false,
             assertions: Vec::new(),

@@ -38,7 +38,7 @@ pub(crate) struct Faults {
 }
 
 pub(crate) struct FakeDut {
-    info: [u64; 2],
+    info: [u64; 3],
     cycle: u64,
     depth: usize,
     inbox: VecDeque<CoreRequest>,
@@ -56,6 +56,9 @@ impl FakeDut {
             version: ABI_VERSION,
             cores: 1,
             nodes: 1,
+            cpu_nodes: 1,
+            channels: 1,
+            node_counters: 0,
             counters: COUNTERS.len() as u16,
             itlb_entries: 2,
             dtlb_entries: 4,
@@ -82,7 +85,7 @@ impl FakeDut {
         (fake, seen)
     }
 
-    pub(crate) fn with_info(mut self, info: [u64; 2]) -> Self {
+    pub(crate) fn with_info(mut self, info: [u64; 3]) -> Self {
         self.info = info;
         self
     }
@@ -186,7 +189,7 @@ impl FakeDut {
 }
 
 impl Dut for FakeDut {
-    fn info(&self) -> [u64; 2] {
+    fn info(&self) -> [u64; 3] {
         self.info
     }
 

@@ -14,6 +14,7 @@ use super::memory::{ErrorOn, Memory};
 use super::seed::Seed;
 use super::time::{Clock, HasClock, Until};
 use crate::check::Expectation;
+use crate::dut::memory::MemoryConfig;
 use crate::dut::ports::{COUNTERS, CommitKind, Counter, Info};
 use crate::dut::{Counts, Dut};
 
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     /// Borrowed for the length of a call only, never while a task or a monitor runs.
     pub(crate) dut: RefCell<Box<dyn Dut>>,
     info: Info,
+    pub(crate) memory_system: MemoryConfig,
     pub(crate) cores: Vec<RefCell<CoreAgent>>,
     pub(crate) memory: RefCell<Memory>,
     /// Events that tasks made, until the loop hands them to the monitors.
@@ -37,11 +39,17 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(dut: Box<dyn Dut>, info: Info, seed: Seed) -> Self {
+    pub(crate) fn new(
+        dut: Box<dyn Dut>,
+        info: Info,
+        memory_system: MemoryConfig,
+        seed: Seed,
+    ) -> Self {
         Self {
             clock: Clock::default(),
             dut: RefCell::new(dut),
             info,
+            memory_system,
             cores: (0..info.cores).map(|_| RefCell::default()).collect(),
             memory: RefCell::default(),
             pending: RefCell::default(),
@@ -172,6 +180,25 @@ impl SimHandle {
         JoinHandle { joined: result }
     }
 
+    /// Links, address map and timing of the memory system.
+    #[must_use]
+    pub fn memory_system(&self) -> &MemoryConfig {
+        &self.shared.memory_system
+    }
+
+    /// The node whose memory holds physical address `address`, if any does.
+    #[must_use]
+    pub fn home(&self, address: u64) -> Option<u8> {
+        self.shared.memory_system.map.home(address)
+    }
+
+    /// Value of the event counter `index` of `node`.
+    #[must_use]
+    pub fn node_counter(&self, node: u8, index: u8) -> u64 {
+        let mut dut = self.shared.dut.borrow_mut();
+        dut.node_counter(usize::from(node), index)
+    }
+
     /// The 8-byte word that holds physical address `address`, as every observer sees it now. While
     /// nobody listens to events that is DRAM, and a write still on its way is not in it.
     #[must_use]
@@ -189,7 +216,7 @@ impl SimHandle {
             self.shared.pending.borrow_mut().push(Event {
                 cycle: self.now(),
                 kind: EventKind::Commit {
-                    node: self.shared.info.home(address),
+                    node: self.home(address).unwrap_or(u8::MAX),
                     source: BACKDOOR,
                     kind: CommitKind::Backdoor,
                     address: address & !7,

@@ -19,8 +19,9 @@ use super::time::HasClock;
 use super::trace::TraceControl;
 use super::watchdog::Watchdog;
 use crate::check::{Violation, Violations};
+use crate::dut::memory::{AddressMap, MemoryConfig};
 use crate::dut::ports::Info;
-use crate::dut::{self, Counts, Dut};
+use crate::dut::{self, Counts, Dut, configs};
 
 /// One simulation.
 pub struct Simulation {
@@ -45,11 +46,23 @@ impl Simulation {
     /// hardware speaks another version of the socket.
     pub fn new(config: SimConfig) -> Result<Self, SimError> {
         let power_on = Seed::new(config.seed).child("power-on").value();
-        let dut = dut::open(&config.config, &config.straps, config.plant, power_on)?;
+        let known = configs().iter().find(|known| known.name == config.config);
+        // An unknown name is the bridge's to refuse: it knows them all.
+        let memory = known.map_or_else(MemoryConfig::default, |known| {
+            let info = Info::of_config(known);
+            config.memory_system.resolve(&info, config.seed)
+        });
+        let dut = dut::open(
+            &config.config,
+            &config.straps,
+            &memory,
+            config.plant,
+            power_on,
+        )?;
         Self::with_dut(Box::new(dut), config)
     }
 
-    /// A simulation of `dut`, which shall be fresh out of reset.
+    /// A simulation of `dut`, which shall be fresh out of reset, with the memory system of `config`.
     ///
     /// # Errors
     /// [`SimError::Dut`] if the hardware speaks another version of the socket.
@@ -58,9 +71,14 @@ impl Simulation {
         dut.set_assertions(config.checks);
         let seed = Seed::new(config.seed);
         let reset_at = dut.cycle();
-        let shared = Rc::new(Shared::new(dut, info, seed));
+        let memory_system = config.memory_system.resolve(&info, config.seed);
+        let shared = Rc::new(Shared::new(dut, info, memory_system, seed));
         shared.clock().advance(reset_at);
-        let crossing = Crossing::new(&info, config.memory, seed.child("dram").rng());
+        let mut timing = config.memory;
+        if shared.memory_system.nodes.iter().any(Option::is_some) {
+            timing.latency = 1;
+        }
+        let crossing = Crossing::new(&info, timing, seed.child("dram").rng());
         Ok(Self {
             handle: SimHandle { shared },
             executor: Executor::default(),
@@ -80,6 +98,12 @@ impl Simulation {
     #[must_use]
     pub fn info(&self) -> &Info {
         self.handle.info()
+    }
+
+    /// Which node is home to which address.
+    #[must_use]
+    pub fn address_map(&self) -> &AddressMap {
+        &self.handle.shared.memory_system.map
     }
 
     /// What the simulation was made with.

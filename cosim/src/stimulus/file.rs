@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::request_text::{RequestText, hex, number};
 use super::{Action, Broken, Setup, Step, Stimulus, When};
+use crate::dut::memory::MemorySystem;
 use crate::dut::ports::Straps;
 use crate::dut::strap_setting;
 use crate::sim::{ErrorOn, MemoryTiming};
@@ -51,6 +52,8 @@ struct FileText {
     #[serde(default)]
     straps: Vec<String>,
     seed: String,
+    #[serde(default)]
+    memory_system: MemorySystem,
     latency: u64,
     jitter: u64,
     watchdog: u64,
@@ -185,6 +188,7 @@ impl Stimulus {
             plant,
             straps,
             seed,
+            memory_system,
             memory,
             watchdog,
         } = &self.setup;
@@ -198,6 +202,7 @@ impl Stimulus {
             plant: plant.clone(),
             straps: strap_setting::settings(straps),
             seed: hex(*seed),
+            memory_system: memory_system.clone(),
             latency: memory.latency,
             jitter: memory.jitter,
             watchdog: *watchdog,
@@ -266,6 +271,7 @@ impl Stimulus {
                 plant: file.plant,
                 straps: strap_setting::apply(Straps::default(), &file.straps)?,
                 seed: number(&file.seed).map_err(|problem| format!("seed: {problem}"))?,
+                memory_system: file.memory_system,
                 memory: MemoryTiming {
                     latency: file.latency,
                     jitter: file.jitter,
@@ -330,6 +336,7 @@ mod tests {
                     ..Straps::default()
                 },
                 seed: 99,
+                memory_system: MemorySystem::Random,
                 memory: MemoryTiming {
                     latency: 5,
                     jitter: 3,

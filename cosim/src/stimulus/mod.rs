@@ -26,6 +26,7 @@ pub use replay::{Replayed, replay};
 pub use source::testbench_source;
 
 use crate::check::Violation;
+use crate::dut::memory::MemorySystem;
 use crate::dut::ports::{CoreRequest, Straps};
 use crate::sim::{ErrorOn, MemoryTiming, SimConfig};
 
@@ -121,7 +122,9 @@ pub struct Setup {
     pub straps: Straps,
     /// Seed of what hardware powers on with and of the memory's jitter.
     pub seed: u64,
-    /// How long memory takes, in cycles.
+    /// Links and memory controllers.
+    pub memory_system: MemorySystem,
+    /// How long the DRAM port takes, in cycles.
     pub memory: MemoryTiming,
     /// Cycles that a request may take before the run is called hung.
     pub watchdog: u64,
@@ -140,6 +143,7 @@ impl Setup {
             plant: plant.map(|plant| plant.id.to_owned()),
             straps: config.straps,
             seed: config.seed,
+            memory_system: config.memory_system.clone(),
             memory: config.memory,
             watchdog: config.watchdog,
         }

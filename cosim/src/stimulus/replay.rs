@@ -115,6 +115,7 @@ fn open(setup: &Setup) -> Result<Simulation, String> {
         plant: plant.map(|plant| plant.number),
         straps: setup.straps,
         seed: setup.seed,
+        memory_system: setup.memory_system.clone(),
         memory: setup.memory,
         watchdog: setup.watchdog,
         ..SimConfig::default()

@@ -8,6 +8,7 @@ use vmsa::El;
 use super::file::stretches;
 use super::listing::remark;
 use super::{Action, Step, Stimulus, When};
+use crate::dut::memory::MemorySystem;
 use crate::dut::ports::{CoreRequest, Op, Straps};
 use crate::sim::MemoryTiming;
 
@@ -171,6 +172,10 @@ fn setup(stimulus: &Stimulus) -> String {
             "    bench.setup().straps = Straps {{\n        {},\n        ..bench.setup().straps\n    }};\n",
             fields.join(",\n        ")
         );
+    }
+    let system = &stimulus.setup.memory_system;
+    if *system != MemorySystem::Default {
+        text += &format!("    bench.setup().memory_system = MemorySystem::{system:?};\n");
     }
     let memory = stimulus.setup.memory;
     if memory.latency != MemoryTiming::default().latency {

@@ -291,7 +291,7 @@ fn far(core: u8, counts: &Counts, record: &Record, handle: &SimHandle) -> Result
         let halves = if response.pa & !7 == last & !7 { 1 } else { 2 };
         // Pages that follow each other here do so in memory, too.
         for half in [response.pa, last].into_iter().take(halves) {
-            remote += u64::from(info.home(half) != info.node_of_core(core));
+            remote += u64::from(handle.home(half) != Some(info.node_of_core(core)));
         }
     }
     // An access across two pages of which the second faulted has reached no memory.

@@ -56,7 +56,7 @@ fn sizes_of_leaves(bench: &mut Bench) -> Result<(), Failure> {
             let handle = bench.handle()?;
             let info = *handle.info();
             let homes: Vec<bool> = (start..=level)
-                .map(|level| info.home(tree.slot(va, level)) == info.node_of_core(0))
+                .map(|level| handle.home(tree.slot(va, level)) == Some(info.node_of_core(0)))
                 .collect();
             let regime = Regime::default().with(&tree, 1);
             bench.run(async move |core| {

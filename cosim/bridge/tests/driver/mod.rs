@@ -3,7 +3,10 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-use cosim_bridge::{CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, NodeObs, Socket, Stop, configs};
+use cosim_bridge::{
+    CommandObs, CoreObs, CoreReq, CoreRsp, DramReq, DramRsp, MEMORY_WORDS, NodeObs, Socket, Stop,
+    configs,
+};
 use std::collections::BTreeMap;
 
 pub const LOAD: u64 = 0;
@@ -11,6 +14,13 @@ pub const STORE: u64 = 1;
 pub const DSB: u64 = 6;
 /// `sub` of DSB SY.
 pub const SY: u64 = 0xf;
+
+/// Memory without links and controllers, all of it on node 0: entry 0 of the address map.
+pub const MEMORY: [u64; MEMORY_WORDS] = {
+    let mut words = [0; MEMORY_WORDS];
+    words[72] = 1 << 63 | 1 << 54 | ((1 << 27) - 1) << 27;
+    words
+};
 
 const MEMORY_CYCLES: u64 = 5;
 const GIVE_UP: u64 = 10_000;
@@ -59,6 +69,7 @@ pub struct Ports {
     pub core_obs: [CoreObs; 1],
     pub dram_req: [DramReq; 1],
     pub node_obs: [NodeObs; 1],
+    pub command: [CommandObs; 1],
 }
 
 impl Ports {
@@ -77,6 +88,7 @@ impl Ports {
             &mut self.core_obs,
             &mut self.dram_req,
             &mut self.node_obs,
+            &mut self.command,
             stop,
             max,
         )
@@ -100,7 +112,7 @@ pub struct Machine {
 
 impl Machine {
     pub fn open(config: &str, seed: u64) -> Machine {
-        let socket = Socket::open(config, straps(config), None, seed).expect("opens");
+        let socket = Socket::open(config, straps(config), &MEMORY, None, seed).expect("opens");
         Machine {
             socket,
             ports: Ports::default(),

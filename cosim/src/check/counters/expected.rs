@@ -9,27 +9,28 @@ use vmsa::{Descriptor, FaultKind, Granule, SysReg, VaRange};
 use crate::check::tlb::run_bytes;
 use crate::check::walks::{WalkRecord, Walks};
 use crate::dut::Counts;
+use crate::dut::memory::AddressMap;
 use crate::dut::ports::{
     CommitKind, CoreRequest, CoreResponse, Counter, DvmEvent, Op, Straps, TlbFill, TlbStructure,
     WalkEvent, WalkKind,
 };
 use crate::sim::event::{Event, EventKind};
 
-/// How many cores and nodes there are.
+/// How cores and memory lie on the nodes.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
     /// Cores of all nodes.
     pub cores: u8,
-    /// Nodes.
-    pub nodes: u8,
+    /// Cores of a node that has any.
+    pub cores_per_node: u8,
+    /// Which node is home to which address.
+    pub map: AddressMap,
 }
 
 impl Layout {
-    /// Whether `address` has another home than the node of `core`: nodes interleave by 4 KiB.
+    /// Whether `address` has another home than the node of `core`.
     fn remote(&self, core: u8, address: u64) -> bool {
-        let nodes = u64::from(self.nodes.max(1));
-        let each = u64::from(self.cores).div_ceil(nodes).max(1);
-        (address >> 12) % nodes != u64::from(core) / each
+        self.map.home(address) != Some(core / self.cores_per_node.max(1))
     }
 }
 

@@ -5,8 +5,9 @@ use super::*;
 use crate::check::feed::{
     assert_fires, assert_quiet, change_walk, fill, issue, judge, response, walk, walk_end,
 };
+use crate::dut::memory::AddressMap;
 use crate::dut::ports::WalkKind::{Begin, Step};
-use crate::dut::ports::{CoreRequest, HitPlace};
+use crate::dut::ports::{CoreRequest, HitPlace, Info};
 use vmsa::{Descriptor, El};
 
 const VA: u64 = 0x4000_3000;
@@ -84,7 +85,9 @@ fn judged(events: Vec<Event>, values: Counts) -> Violations {
         },
     };
     let all: Vec<Event> = events.into_iter().chain(reads).chain([counters]).collect();
-    let mut monitor = CounterMonitor::new(Straps::default(), 1, 2);
+    let info = Info::decode(&[0x0000_0201_0003_4d4d, 0, 1]).expect("one core, two nodes");
+    let map = AddressMap::interleaved(2);
+    let mut monitor = CounterMonitor::new(Straps::default(), &info, map);
     judge(&mut monitor, &Memory::default(), &all)
 }
 

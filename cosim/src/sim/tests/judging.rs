@@ -109,21 +109,21 @@ fn another_socket_version_is_refused_with_a_clear_error() {
             .err()
             .expect("refused")
     };
-    let error = open([0x0001_0001_0001_4d4d, 0]);
+    let error = open([0x0001_0001_0001_4d4d, 0, 1]);
     assert!(matches!(
         error,
         SimError::Dut(DutError::AbiVersion { found: 1 })
     ));
     assert!(error.to_string().contains("version 1"), "{error}");
-    let error = open([0, 0]);
+    let error = open([0; 3]);
     assert!(matches!(
         error,
         SimError::Dut(DutError::NotASocket { found: 0 })
     ));
-    let error = open([0x4d4d | 2 << 16, 0]);
+    let error = open([0x4d4d | 3 << 16, 0, 0]);
     assert!(matches!(
         error,
-        SimError::Dut(DutError::Shape { cores: 0, nodes: 0 })
+        SimError::Dut(DutError::Shape { cores: 0, .. })
     ));
 }
 

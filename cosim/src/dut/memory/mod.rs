@@ -1,0 +1,198 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! The memory configuration that the hardware samples in reset: distances, the address map, and the
+//! timing of each node (`memory_config_t` of `rtl/pkg/memory_pkg.sv`).
+//!
+//! Times are given in picoseconds and rounded up to clocks of the socket (section 4.1 of the memory
+//! system contract). Any of this changes from run to run without a rebuild (MEM-23).
+
+pub mod dram;
+pub mod map;
+pub mod node;
+mod system;
+mod topology;
+mod words;
+
+pub use dram::DramTiming;
+pub use map::{AddressMap, MapEntry};
+pub use node::{NodeTiming, PagePolicy, Port, Tail};
+pub use system::{MemorySystem, UnknownMemorySystem};
+pub use topology::{NODE_SPAN, node_base, slow_tier};
+
+use serde::{Deserialize, Serialize};
+
+use self::words::Words;
+
+/// Most nodes that hardware can have.
+pub const MAX_NODES: usize = 8;
+/// SLIT distance of a node to itself.
+pub const LOCAL_DISTANCE: u8 = 10;
+/// SLIT distance of a node that cannot be reached.
+pub const UNREACHABLE: u8 = 255;
+/// Words of the configuration input.
+pub const CONFIG_WORDS: usize = cosim_bridge::MEMORY_WORDS;
+
+/// Bandwidth of the link from one node to another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkLimit {
+    /// Bytes in 256 clocks; 0 is no limit.
+    pub rate: u16,
+    /// Bytes that may pass at once after a pause.
+    pub burst: u16,
+}
+
+/// Why a memory configuration is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MemoryConfigError {
+    /// A time does not fit.
+    #[error("{what} of {clocks} clocks: the hardware counts to {most}")]
+    TooLong {
+        /// Which parameter.
+        what: &'static str,
+        /// Clocks asked.
+        clocks: u64,
+        /// The most it can hold.
+        most: u64,
+    },
+    /// The clock has no period.
+    #[error("a clock period of 0 ps")]
+    NoClock,
+    /// A distance that SLIT reserves.
+    #[error("distance {distance} from node {from} to node {to}: SLIT reserves 0 to 9")]
+    Distance {
+        /// Node that asks.
+        from: usize,
+        /// Node asked.
+        to: usize,
+        /// The distance.
+        distance: u8,
+    },
+    /// An entry of the address map.
+    #[error("entry {entry} of the address map: {why}")]
+    Map {
+        /// Its number.
+        entry: usize,
+        /// What is wrong.
+        why: &'static str,
+    },
+}
+
+/// Everything about memory that a run can choose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryConfig {
+    /// Period of the socket's clock in picoseconds.
+    pub clock_ps: u64,
+    /// Latency of one unit of distance in picoseconds; 0 makes all links immediate.
+    pub latency_unit_ps: u64,
+    /// SLIT distances, `[from][to]`.
+    pub distance: [[u8; MAX_NODES]; MAX_NODES],
+    /// Bandwidth limits, `[from][to]`.
+    pub links: [[LinkLimit; MAX_NODES]; MAX_NODES],
+    /// Which node is home to which address.
+    pub map: AddressMap,
+    /// Timing of each node; `None` answers as soon as the DRAM port does.
+    pub nodes: [Option<NodeTiming>; MAX_NODES],
+}
+
+impl Default for MemoryConfig {
+    /// Memory without timing: no delay on links, no controller, pages dealt out to `nodes` of the
+    /// hardware in turn once [`MemoryConfig::flat`] says how many there are.
+    fn default() -> Self {
+        Self::flat(1)
+    }
+}
+
+impl MemoryConfig {
+    /// Memory without timing, pages of 4 KB dealt out in turn to `nodes` nodes (a power of two).
+    #[must_use]
+    pub fn flat(nodes: usize) -> Self {
+        let mut distance = [[20; MAX_NODES]; MAX_NODES];
+        for (node, row) in distance.iter_mut().enumerate() {
+            row[node] = LOCAL_DISTANCE;
+        }
+        Self {
+            clock_ps: 500,
+            latency_unit_ps: 0,
+            distance,
+            links: [[LinkLimit::default(); MAX_NODES]; MAX_NODES],
+            map: AddressMap::interleaved(nodes),
+            nodes: [None; MAX_NODES],
+        }
+    }
+
+    /// The words of the configuration input.
+    ///
+    /// # Errors
+    /// [`MemoryConfigError`] if something cannot be or does not fit.
+    pub fn encode(&self) -> Result<[u64; CONFIG_WORDS], MemoryConfigError> {
+        if self.clock_ps == 0 {
+            return Err(MemoryConfigError::NoClock);
+        }
+        let mut words = Words::new(self.clock_ps);
+        for node in &self.nodes {
+            match node {
+                Some(timing) => timing.encode(&mut words)?,
+                None => words.skip(512),
+            }
+        }
+        for (from, row) in self.distance.iter().enumerate() {
+            for (to, &distance) in row.iter().enumerate() {
+                if distance < LOCAL_DISTANCE {
+                    return Err(MemoryConfigError::Distance { from, to, distance });
+                }
+                words.put(8, u64::from(distance));
+            }
+        }
+        self.map.encode(&mut words)?;
+        for link in self.links.iter().flatten() {
+            words.put(16, u64::from(link.rate));
+            words.put(16, u64::from(link.burst));
+        }
+        let unit = (self.latency_unit_ps * 16).div_ceil(self.clock_ps);
+        words.bounded("latency unit (in sixteenths)", 16, unit)?;
+        words.skip(48);
+        Ok(words.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_stands_at_its_place() {
+        let mut config = MemoryConfig::flat(2);
+        config.latency_unit_ps = 9_000;
+        config.distance[1][2] = 34;
+        config.links[1][2] = LinkLimit {
+            rate: 0x1234,
+            burst: 0x5678,
+        };
+        config.nodes[1] = Some(NodeTiming::new(DramTiming::DDR4_2666));
+        let words = config.encode().unwrap();
+        assert!(
+            words[..8].iter().all(|word| *word == 0),
+            "node 0 has no timing"
+        );
+        // Lowest lane of node 1: reserved, CL, tRCD, tRP of 13.75 ns in clocks of 0.5 ns.
+        assert_eq!(words[8], 28 << 16 | 28 << 32 | 28 << 48);
+        assert_eq!(words[64 + 1] >> 16 & 0xff, 34);
+        assert_eq!(words[80 + (8 + 2) / 2] as u32, 0x5678_1234);
+        assert_eq!(words[112], 288);
+        assert_eq!(words[72] >> 63, 1);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_name() {
+        let refused = |change: fn(&mut MemoryConfig)| {
+            let mut config = MemoryConfig::flat(1);
+            change(&mut config);
+            config.encode().unwrap_err().to_string()
+        };
+        assert!(refused(|c| c.clock_ps = 0).contains("0 ps"));
+        assert!(refused(|c| c.distance[0][1] = 9).contains("from node 0 to node 1"));
+        assert!(refused(|c| c.latency_unit_ps = u64::MAX / 32).contains("latency unit"));
+        assert!(refused(|c| c.map.entries[0].nodes = 0b111).contains("entry 0"));
+    }
+}
