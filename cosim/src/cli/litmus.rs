@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::litmus_table::{describe, show};
 use super::{Catalogue, CommandResult, UsageError, litmus_explore, litmus_import, on_ctrl_c, say};
+use crate::dut::memory::MemorySystem;
 use crate::dut::ports::Info;
 use crate::litmus::run::Mode;
 use crate::litmus::run::campaign::{self, Entry, Options, Plan, Progress};
@@ -60,6 +61,9 @@ pub struct Arguments {
     /// FEAT_ETS level: 0 or 2 [default: both]
     #[arg(long, value_name = "N", value_parser = parse_ets)]
     pub ets: Option<u8>,
+    /// Memory system: default, flat, ddr4, ddr5 or random
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub memory: MemorySystem,
     /// Modes, separated by commas: cold, touched, delay, prefetch [default: all]
     #[arg(long, value_name = "MODE", value_delimiter = ',')]
     pub mode: Vec<Mode>,
@@ -139,6 +143,7 @@ pub fn execute(arguments: &Arguments, catalogue: Catalogue<'_>) -> CommandResult
         runs: arguments.runs,
         seed: arguments.seed,
         plant,
+        memory: arguments.memory.clone(),
     };
     let options = Options {
         workers: usize::from(arguments.jobs),

@@ -10,6 +10,7 @@ use super::strap::{self, StrapArguments};
 use super::{CommandResult, UsageError, say};
 use crate::arch::explain::explain;
 use crate::arch::{Context, Profile};
+use crate::dut::memory::MemorySystem;
 use crate::nearest::nearest;
 use crate::regress::rtl_engine::RtlEngine;
 use crate::vectors::{Answer, Engine, Mismatch, ModelEngine, Scene, compare, read_scenes};
@@ -37,6 +38,9 @@ pub struct Arguments {
     /// Hardware configuration
     #[arg(long, value_name = "NAME", default_value = "1x1")]
     pub config: String,
+    /// Memory system: default, flat, ddr4, ddr5 or random
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub memory: MemorySystem,
     /// Straps
     #[command(flatten)]
     pub straps: StrapArguments,
@@ -119,7 +123,11 @@ fn open(arguments: &Arguments) -> Result<Box<dyn Engine>, UsageError> {
         )));
     }
     Ok(match arguments.engine {
-        EngineName::Rtl => Box::new(RtlEngine::new(&arguments.config, straps)?),
+        EngineName::Rtl => Box::new(RtlEngine::new(
+            &arguments.config,
+            straps,
+            arguments.memory.clone(),
+        )?),
         EngineName::Model => Box::new(ModelEngine::new(crate::check::profile(&straps))),
     })
 }

@@ -8,6 +8,7 @@ use super::interrupt::Interrupt;
 use crate::arch::Profile;
 use crate::arch::access::{Access, AccessKind};
 use crate::check;
+use crate::dut::memory::MemorySystem;
 use crate::dut::ports::{CoreRequest, CoreResponse, Straps};
 use crate::sim::{CoreHandle, JoinHandle, RunEnd, SimConfig, Simulation};
 use crate::vectors::{Answer, Engine, EngineError, Run, Scene, SceneResult};
@@ -26,14 +27,15 @@ pub struct RtlEngine {
 }
 
 impl RtlEngine {
-    /// The hardware of the configuration called `config`, strapped so.
+    /// The hardware of the configuration called `config`, strapped so, with `memory_system`.
     ///
     /// # Errors
     /// When that hardware cannot be opened.
-    pub fn new(config: &str, straps: Straps) -> Result<Self, String> {
+    pub fn new(config: &str, straps: Straps, memory_system: MemorySystem) -> Result<Self, String> {
         let setup = SimConfig {
             config: config.to_owned(),
             straps,
+            memory_system,
             ..SimConfig::default()
         };
         Simulation::new(setup.clone()).map_err(|error| error.to_string())?;

@@ -12,6 +12,7 @@ use super::evaluate::{Ending, Judge};
 use super::simulate::{Batch, Endings, simulate};
 use super::variation::Mode;
 use crate::check::Violation;
+use crate::dut::memory::MemorySystem;
 use crate::litmus::scenario::{Scenario, Verdict};
 use crate::regress::context::{Recording, RunContext};
 use crate::regress::failure::FailureKind;
@@ -49,6 +50,8 @@ pub struct Plan {
     pub seed: u64,
     /// Fault planted in the hardware, if any.
     pub plant: Option<&'static PlantInfo>,
+    /// Links and memory controllers.
+    pub memory: MemorySystem,
 }
 
 /// How it is run.
@@ -149,6 +152,7 @@ fn batches(plan: &Plan) -> Vec<(usize, Batch)> {
                         ets,
                         config: entry.config.clone(),
                         plant: plan.plant,
+                        memory: plan.memory.clone(),
                         seed,
                         runs,
                     };
@@ -296,8 +300,12 @@ fn explain(
         config: &batch.config,
         seed: batch.seed,
         command: format!(
-            "mmu-cosim litmus {} {hardware} --mode {} --ets {} --seed {} --runs {runs}",
-            entry.name, batch.mode, batch.ets, batch.seed
+            "mmu-cosim litmus {} {hardware}{} --mode {} --ets {} --seed {} --runs {runs}",
+            entry.name,
+            batch.memory.argument(),
+            batch.mode,
+            batch.ets,
+            batch.seed
         ),
     };
     let again = |recording| attempt(batch, recording, &options.interrupt).failure;

@@ -19,6 +19,7 @@ use super::layout::{Layout, PAGE};
 use super::machine::Machine;
 use super::variation::{Mode, Pace, Surroundings, assignment, scale};
 use crate::check::any_misuse;
+use crate::dut::memory::MemorySystem;
 use crate::dut::ports::CoreRequest;
 use crate::litmus::scenario::{Page, Place, Scenario};
 use crate::regress::{Bench, Failure};
@@ -40,6 +41,8 @@ pub struct Batch {
     pub config: String,
     /// Fault planted in the hardware, if any.
     pub plant: Option<&'static cosim_bridge::PlantInfo>,
+    /// Links and memory controllers.
+    pub memory: MemorySystem,
     /// Seed of the simulation.
     pub seed: u64,
     /// Runs.
@@ -67,6 +70,7 @@ pub fn simulate(bench: &mut Bench, batch: &Batch, endings: &mut Endings) -> Resu
     let drawn = Surroundings::draw(batch.mode, batch.ets, scenario.setup.bbml, seed);
     bench.setup().straps = drawn.straps;
     bench.setup().memory = drawn.memory;
+    bench.setup().memory_system = batch.memory.clone();
     let layout = Layout::new(&scenario, &mut seed.child("layout").rng());
     let wrong = |message| Failure::setup(format!("{}: {message}", scenario.name));
     let machine = Machine::new(&scenario, layout.map_err(wrong)?).map_err(wrong)?;
