@@ -10,21 +10,32 @@ use std::hint::black_box;
 use std::rc::Rc;
 
 use cosim::check;
-use cosim::dut::ports::{CoreRequest, Straps};
+use cosim::dut::memory::MemorySystem;
+use cosim::dut::ports::{CoreRequest, Info, Straps};
 use cosim::dut::{self, Socket};
 use cosim::sim::{CoreHandle, MemoryTiming, RunEnd, SimConfig, SimHandle, Simulation};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rand::Rng;
 use vmsa::{Descriptor, El, Granule, SysReg, Tcr, VaRange};
 
-/// Configurations measured, as far as this build has them.
-const CONFIGS: [&str; 4] = ["1x1", "2x1", "2x2", "4x2"];
+/// Hardware measured, as far as this build has it: a name, the configuration, and its memory system.
+/// The last two are the same hardware with links and memory controllers at work and without.
+const HARDWARE: [(&str, &str, MemorySystem); 6] = [
+    ("1x1", "1x1", MemorySystem::Default),
+    ("2x1", "2x1", MemorySystem::Default),
+    ("2x2", "2x2", MemorySystem::Default),
+    ("4x2", "4x2", MemorySystem::Default),
+    ("numa", "numa", MemorySystem::Default),
+    ("numa-flat", "numa", MemorySystem::Flat),
+];
 /// Tasks that share a core.
 const TASKS: u64 = 4;
 const PAGES: u64 = 256;
 const HOT_PAGES: u64 = 32;
 const TABLES: u64 = 0x10_0000;
 const DATA: u64 = 0x4000_0000;
+
+type Hardware = (&'static str, &'static str, MemorySystem);
 
 /// How hard the cores work.
 #[derive(Clone, Copy)]
@@ -36,9 +47,10 @@ enum Load {
     Dense,
 }
 
-fn config(name: &str) -> SimConfig {
+fn config((_, config, memory): &Hardware) -> SimConfig {
     SimConfig {
-        config: name.to_owned(),
+        config: (*config).to_owned(),
+        memory_system: memory.clone(),
         ..SimConfig::default()
     }
 }
@@ -130,10 +142,10 @@ fn prepare(mut simulation: Simulation, load: Load) -> Simulation {
     simulation
 }
 
-fn open(name: &str, checks: bool, load: Load) -> Simulation {
+fn open(hardware: &Hardware, checks: bool, load: Load) -> Simulation {
     let mut simulation = Simulation::new(SimConfig {
         checks,
-        ..config(name)
+        ..config(hardware)
     })
     .expect("the configuration is built in");
     if checks {
@@ -153,21 +165,29 @@ fn run(simulation: &mut Simulation) -> u64 {
     simulation.now()
 }
 
-fn open_socket(name: &str, assertions: bool) -> Socket {
-    let mut socket =
-        dut::open(name, &Straps::default(), None, 1).expect("the configuration is built in");
+fn open_socket((_, name, memory): &Hardware, assertions: bool) -> Socket {
+    let config = dut::configs().iter().find(|config| config.name == *name);
+    let info = Info::of_config(config.expect("the configuration is built in"));
+    let memory = memory.resolve(&info, 1);
+    let mut socket = dut::open(name, &Straps::default(), &memory, None, 1)
+        .expect("the configuration is built in");
     socket.set_assertions(assertions);
     socket
 }
 
 fn harness(criterion: &mut Criterion) {
-    let built = |name: &&str| dut::configs().iter().any(|config| config.name == *name);
-    for name in CONFIGS.into_iter().filter(built) {
-        measure(criterion, name);
+    let built = |hardware: &&Hardware| {
+        dut::configs()
+            .iter()
+            .any(|config| config.name == hardware.1)
+    };
+    for hardware in HARDWARE.iter().filter(built) {
+        measure(criterion, hardware);
     }
 }
 
-fn measure(criterion: &mut Criterion, hardware: &str) {
+fn measure(criterion: &mut Criterion, hardware: &Hardware) {
+    let called = hardware.0;
     for (name, load) in [("mixed", Load::Mixed), ("dense", Load::Dense)] {
         let socket = Rc::new(RefCell::new(open_socket(hardware, false)));
         socket.borrow_mut().start_recording();
@@ -181,13 +201,13 @@ fn measure(criterion: &mut Criterion, hardware: &str) {
         );
         let mut simulation = prepare(simulation.expect("the socket of this build"), load);
         let cycles = run(&mut simulation);
-        println!("{hardware} {name}: {:?}", simulation.figures());
+        println!("{called} {name}: {:?}", simulation.figures());
         let recording = socket
             .borrow_mut()
             .take_recording()
             .expect("it was started");
 
-        let mut group = criterion.benchmark_group(format!("{hardware}-{name}"));
+        let mut group = criterion.benchmark_group(format!("{called}-{name}"));
         group.throughput(Throughput::Elements(cycles));
         for (name, assertions) in [("bare", false), ("bare-assertions", true)] {
             group.bench_function(name, |bencher| {
