@@ -9,6 +9,7 @@ pkg/dvm_pkg.sv
 pkg/access_pkg.sv
 pkg/access_events_pkg.sv
 pkg/pmu_pkg.sv
+pkg/node_pmu_pkg.sv
 tlb/l1_tlb.sv
 tlb/l2_way.sv
 tlb/l2_tlb.sv
@@ -39,6 +40,7 @@ mem/dram_channel.sv
 mem/memory_slice.sv
 mem/memory_controller.sv
 mem/home_agent.sv
+mem/node_counters.sv
 mem/memory_system.sv
 dvm/dvm_links.sv
 socket/request_inbox.sv

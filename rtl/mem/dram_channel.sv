@@ -15,6 +15,7 @@
 // (MEM-07). Each rank is refreshed when it is idle, at the latest with eight refreshes owing (MEM-08).
 module dram_channel
   import memory_pkg::*;
+  import node_pmu_pkg::*;
   import socket_pkg::*;
 #(
     parameter int unsigned ReadEntries = 32,
@@ -37,7 +38,8 @@ module dram_channel
     output logic              done_o,
     output logic [IdBits-1:0] done_id_o,
 
-    output dram_command_t command_o
+    output dram_command_t command_o,
+    output channel_events_t events_o  // in the cycle before the command stands at command_o
 );
 
   // Within a 64-bit word: what a simulator handles fast.
@@ -145,6 +147,8 @@ module dram_channel
   logic take_read, take_write;
   int unsigned place;
   logic rank_pre_ready;
+  logic closes;                 // a row is closed for a request
+  logic aged_go, refresh_wait;   // a request goes for its age; one waits for a refresh
   logic [BANKS-1:0] hit_wanted;  // banks whose open row has a request in the queue being served
 
   always_comb begin
@@ -172,6 +176,9 @@ module dram_channel
     step = NOTHING;
     better = 1'b0;
     rank_pre_ready = 1'b0;
+    aged_go = 1'b0;
+    refresh_wait = 1'b0;
+    closes = 1'b0;
     count = serve_writes ? 32'(writes_q) : 32'(reads_q);
     aged = 1'b0;
 
@@ -192,14 +199,14 @@ module dram_channel
           rank  = rank_of(bank);
           group = group_of(bank);
           step  = NOTHING;
-          if (!reached(now_q, busy_until_q[rank])) step = NOTHING;
+          if (!reached(now_q, busy_until_q[rank])) refresh_wait = 1'b1;
           else if (open_q[bank] && row_q[bank] == entry.at.row) begin
             if (reached(now_q, col_at_q[bank])
                 && reached(now_q, serve_writes ? write_at_q : read_at_q)
                 && reached(now_q, serve_writes ? group_write_at_q[group] : group_read_at_q[group])) begin
               step = COLUMN;
             end
-          end else if (pressing[rank]) step = NOTHING;
+          end else if (pressing[rank]) refresh_wait = 1'b1;
           else if (!open_q[bank]) begin
             if (reached(now_q, act_at_q[bank]) && reached(now_q, rank_act_at_q[rank])
                 && reached(now_q, group_act_at_q[group])
@@ -230,6 +237,7 @@ module dram_channel
         command.kind = serve_writes ? DRAM_WRITE : DRAM_READ;
         take_read = !serve_writes;
         take_write = serve_writes;
+        aged_go = aged && count != 1;
       end
       OPEN: begin
         command.valid = 1'b1;
@@ -238,6 +246,7 @@ module dram_channel
       CLOSE: begin
         command.valid = 1'b1;
         command.kind = DRAM_PRECHARGE;
+        closes = 1'b1;
       end
       default: ;
     endcase
@@ -275,6 +284,53 @@ module dram_channel
 
   dram_command_t command_q;
   assign command_o = command_q;
+
+  // ---- what is counted ------------------------------------------------------------------------------
+
+  // Banks that nothing was read from or written to since their row was opened, those whose row before
+  // was closed for a request, and the direction of the data bus.
+  logic [BANKS-1:0] fresh_q, conflict_q;
+  logic writing_q;
+  logic column_go;
+  assign column_go = take_read || take_write;
+  assign events_o = '{
+    row_hit: column_go && !fresh_q[command.bank],
+    row_closed: column_go && fresh_q[command.bank] && !conflict_q[command.bank],
+    row_conflict: column_go && fresh_q[command.bank] && conflict_q[command.bank],
+    activate: command.valid && command.kind == DRAM_ACTIVATE,
+    refresh: command.valid && command.kind == DRAM_REFRESH,
+    turnaround: column_go && writing_q != serve_writes,
+    refresh_wait: refresh_wait,
+    age_override: aged_go,
+    forwarded: forwarded,
+    merged: push_i && push_write_i && write_ready_o && in_writes,
+    reads: 6'(reads_q),
+    writes: 6'(writes_q)
+  };
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      fresh_q <= '0;
+      conflict_q <= '0;
+      writing_q <= 1'b0;
+    end else if (command.valid) begin
+      unique case (command.kind)
+        DRAM_ACTIVATE: fresh_q[command.bank] <= 1'b1;
+        DRAM_PRECHARGE: conflict_q[command.bank] <= closes;
+        DRAM_PRECHARGE_ALL: begin
+          for (int unsigned b = 0; b < BANKS; b++) begin
+            if (rank_of(bank_t'(b)) == rank_of(command.bank)) conflict_q[b] <= 1'b0;
+          end
+        end
+        DRAM_READ, DRAM_WRITE: begin
+          fresh_q[command.bank] <= 1'b0;
+          conflict_q[command.bank] <= 1'b0;
+          writing_q <= serve_writes;
+        end
+        default: ;
+      endcase
+    end
+  end
 
   // ---- reads on their way back ----------------------------------------------------------------------
 

@@ -11,6 +11,7 @@
 // stands at the DRAM port (ORD-21), which is when it is reported on the observation lane.
 module home_agent
   import bus_pkg::*;
+  import memory_pkg::clocks_t;
   import memory_pkg::line_t;
   import socket_pkg::*;
 #(
@@ -26,10 +27,12 @@ module home_agent
     input  logic                     valid_i,
     input  mem_req_t                 req_i,
     input  logic [$clog2(Ports)-1:0] port_i,
+    input  clocks_t                  stamp_i,  // comes back with the answer
     output logic                     ready_o,
 
     output mem_rsp_t                 rsp_o,
     output logic [$clog2(Ports)-1:0] rsp_port_o,
+    output clocks_t                  rsp_stamp_o,
 
     output dram_req_t dram_req_o,
     input  dram_rsp_t dram_rsp_i,
@@ -65,6 +68,7 @@ module home_agent
   // In use; not answered by DRAM; not released by the controller; to be answered to nobody.
   logic [Slots-1:0] busy_q, dram_q, time_q, silent_q;
   port_t slot_port_q[Slots];
+  clocks_t slot_stamp_q[Slots];
   logic [TAG_BITS-1:0] slot_tag_q[Slots];
   logic [63:0] slot_data_q[Slots];
   logic [Slots-1:0] slot_error_q;
@@ -175,9 +179,11 @@ module home_agent
   always_comb begin
     rsp_o = '0;
     rsp_port_o = '0;
+    rsp_stamp_o = '0;
     if (timed_i) begin
       if (any && !silent_q[pick]) begin
         rsp_port_o = slot_port_q[pick];
+        rsp_stamp_o = slot_stamp_q[pick];
         rsp_o = '{
           valid: 1'b1,
           error: slot_error_q[pick],
@@ -187,9 +193,11 @@ module home_agent
       end
     end else if (plain) begin
       rsp_port_o = slot_port_q[in_slot];
+      rsp_stamp_o = slot_stamp_q[in_slot];
       rsp_o = '{valid: 1'b1, error: in_q.error, tag: slot_tag_q[in_slot], data: in_q.data};
     end else if (cas_over) begin
       rsp_port_o = cas_port;
+      rsp_stamp_o = slot_stamp_q[cas_slot_q];
       rsp_o = '{
         valid: 1'b1,
         error: in_q.valid && in_q.error,
@@ -235,6 +243,7 @@ module home_agent
         time_q[free] <= timed_i;
         silent_q[free] <= 1'b0;
         slot_port_q[free] <= port_i;
+        slot_stamp_q[free] <= stamp_i;
         slot_tag_q[free] <= req_i.tag;
       end
       if (cas_write && timed_i) begin

@@ -7,6 +7,7 @@
 // data would be here, a write when a queue holds it. Ids come back in any order.
 module memory_controller
   import memory_pkg::*;
+  import node_pmu_pkg::*;
 #(
     parameter int unsigned IdBits = 6,
     parameter int unsigned Channels = 2,      // 1 or 2
@@ -28,7 +29,9 @@ module memory_controller
     output logic              done_o,
     output logic [IdBits-1:0] done_id_o,
 
-    output dram_command_t [Channels-1:0] command_o
+    output dram_command_t [Channels-1:0] command_o,
+    output port_events_t port_events_o,
+    output channel_events_t [Channels-1:0] channel_events_o
 );
 
   localparam int unsigned Ids = 1 << IdBits;
@@ -49,9 +52,10 @@ module memory_controller
 
   // Tail generator: some requests take longer.
   logic [31:0] lfsr_q;
+  logic tail;
   clocks_t delay_in;
-  assign delay_in = config_i.port_delay
-      + (lfsr_q[15:0] < config_i.tail_chance ? config_i.tail_extra : '0);
+  assign tail = lfsr_q[15:0] < config_i.tail_chance;
+  assign delay_in = config_i.port_delay + (tail ? config_i.tail_extra : '0);
 
   request_t in, out;
   logic in_ready, out_valid, out_ready;
@@ -127,7 +131,8 @@ module memory_controller
         .write_ready_o(write_ready[c]),
         .done_o(channel_done[c]),
         .done_id_o(channel_id[c]),
-        .command_o(command_o[c])
+        .command_o(command_o[c]),
+        .events_o(channel_events_o[c])
     );
   end
 
@@ -217,7 +222,16 @@ module memory_controller
     end
   end
 
+  assign port_events_o = '{
+    slice_hit: serve_hit,
+    slice_miss: config_i.slice && to_channel && !out.write && room,
+    tail: push_i && ready_o && tail,
+    in_stalled: in_stalled,
+    back_stalled: back_stalled,
+    no_credit: !credit
+  };
+
   logic unused;
-  assign unused = ^{in_stalled, back_stalled, hit_stalled, hit_ready};
+  assign unused = ^{hit_stalled, hit_ready};
 
 endmodule

@@ -12,6 +12,7 @@
 module memory_system
   import bus_pkg::*;
   import memory_pkg::*;
+  import node_pmu_pkg::*;
   import socket_pkg::*;
 #(
     parameter int unsigned CoresPerNode = 1,
@@ -39,7 +40,10 @@ module memory_system
     output dram_req_t [Nodes-1:0] dram_req_o,
     input  dram_rsp_t [Nodes-1:0] dram_rsp_i,
     output node_obs_t [Nodes-1:0] node_obs_o,
-    output dram_command_t [Nodes-1:0][Channels-1:0] command_o
+    output dram_command_t [Nodes-1:0][Channels-1:0] command_o,
+
+    input  logic [7:0]             count_index_i,
+    output logic [Nodes-1:0][63:0] count_o
 );
 
   localparam int unsigned LocalPorts = 2 * CoresPerNode;
@@ -52,12 +56,20 @@ module memory_system
   typedef struct packed {
     mem_req_t req;
     port_t    port;
+    clocks_t  stamp;  // when it entered the link
   } request_t;
 
   typedef struct packed {
     mem_rsp_t rsp;
     port_t    port;
+    clocks_t  stamp;  // of its request
   } answer_t;
+
+  clocks_t now_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) now_q <= '0;
+    else now_q <= now_q + clocks_t'(1);
+  end
 
   // ---- delays of the links, from the distance table ----------------------------------------------
 
@@ -114,6 +126,7 @@ module memory_system
   logic [CpuNodes-1:0][Nodes-1:0][LocalPorts-1:0] taken;
   answer_t [CpuNodes-1:0][Nodes-1:0] back;
   logic [CpuNodes-1:0][Nodes-1:0] back_valid;
+  logic [Nodes-1:0][CpuNodes-1:0] request_stall;
 
   for (genvar i = 0; i < CpuNodes; i++) begin : gen_from
     for (genvar j = 0; j < Nodes; j++) begin : gen_to
@@ -145,9 +158,8 @@ module memory_system
           .ready_i(ready)
       );
 
-      assign sent = '{req: req, port: port_t'(i * LocalPorts + 32'(port))};
+      assign sent = '{req: req, port: port_t'(i * LocalPorts + 32'(port)), stamp: now_q};
 
-      logic stalled;
       delay_link #(
           .Width($bits(request_t)),
           .Depth(32)
@@ -163,11 +175,8 @@ module memory_system
           .valid_o(out_valid[i][j]),
           .payload_o(out[i][j]),
           .ready_i(out_ready[i][j]),
-          .stalled_o(stalled)
+          .stalled_o(request_stall[j][i])
       );
-
-      logic unused_link;
-      assign unused_link = ^{1'b0, stalled};
     end
   end
 
@@ -182,6 +191,11 @@ module memory_system
     line_t time_line;
     mem_rsp_t rsp;
     port_t rsp_port;
+    clocks_t rsp_stamp;
+    port_events_t port_events;
+    channel_events_t [Channels-1:0] channel_events;
+    logic [CpuNodes-1:0] answer_stall, returned;
+    clocks_t [CpuNodes-1:0] latency;
 
     logic [CpuNodes-1:0] in_valid, in_ready;
     request_t [CpuNodes-1:0] in;
@@ -218,9 +232,11 @@ module memory_system
         .valid_i(valid),
         .req_i(request.req),
         .port_i(request.port),
+        .stamp_i(request.stamp),
         .ready_o(ready),
         .rsp_o(rsp),
         .rsp_port_o(rsp_port),
+        .rsp_stamp_o(rsp_stamp),
         .dram_req_o(dram_req_o[n]),
         .dram_rsp_i(dram_rsp_i[n]),
         .obs_o(node_obs_o[n]),
@@ -249,14 +265,18 @@ module memory_system
         .ready_o(time_ready),
         .done_o(time_done),
         .done_id_o(time_done_id),
-        .command_o(command_o[n])
+        .command_o(command_o[n]),
+        .port_events_o(port_events),
+        .channel_events_o(channel_events)
     );
 
     // Answers: at most as many are under way as the home agent has slots, so the links have room.
     for (genvar i = 0; i < CpuNodes; i++) begin : gen_back
       answer_t answer;
-      logic ready_back, stalled;
-      assign answer = '{rsp: rsp, port: rsp_port};
+      logic ready_back;
+      assign answer = '{rsp: rsp, port: rsp_port, stamp: rsp_stamp};
+      assign returned[i] = back_valid[i][n];
+      assign latency[i] = now_q - back[i][n].stamp;
       delay_link #(
           .Width($bits(answer_t)),
           .Depth(1 << IdBits)
@@ -272,11 +292,36 @@ module memory_system
           .valid_o(back_valid[i][n]),
           .payload_o(back[i][n]),
           .ready_i(1'b1),
-          .stalled_o(stalled)
+          .stalled_o(answer_stall[i])
       );
       logic unused_back;
-      assign unused_back = ^{1'b0, ready_back, stalled};
+      assign unused_back = ^{1'b0, ready_back};
     end
+
+    node_counters #(
+        .CpuNodes(CpuNodes),
+        .Channels(Channels),
+        .Ports(Ports)
+    ) u_counters (
+        .clk_i,
+        .rst_ni,
+        .accepted_i(valid && ready),
+        .op_i(request.req.op),
+        .port_i(request.port),
+        .answered_i(rsp.valid),
+        .error_i(rsp.error),
+        .answer_port_i(rsp_port),
+        .returned_i(returned),
+        .latency_i(latency),
+        .request_stall_i(request_stall[n]),
+        .answer_stall_i(answer_stall),
+        .timed_i(config_i.node[n].timed),
+        .waiting_i(valid),
+        .port_events_i(port_events),
+        .channel_events_i(channel_events),
+        .index_i(count_index_i),
+        .value_o(count_o[n])
+    );
 
     logic unused_node;
     assign unused_node = ^{1'b0, node_go_i[n], from};

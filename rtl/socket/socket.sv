@@ -51,7 +51,7 @@ module socket
 
   assign info_o = '{
     rsvd: '0,
-    node_counters: '0,
+    node_counters: 8'(node_pmu_pkg::NODE_PMU_COUNT),
     channels: 8'(Channels),
     cpu_nodes: 8'(CpuNodes),
     magic: ABI_MAGIC,
@@ -237,7 +237,9 @@ module socket
       .dram_req_o,
       .dram_rsp_i,
       .node_obs_o,
-      .command_o(command)
+      .command_o(command),
+      .count_index_i(pmu_index_i),
+      .count_o(node_value_o)
   );
 
   for (genvar n = 0; n < Nodes; n++) begin : gen_command
@@ -256,7 +258,5 @@ module socket
       };
     end
   end
-
-  assign node_value_o = '0;
 
 endmodule

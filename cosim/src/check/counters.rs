@@ -159,7 +159,9 @@ impl Monitor for CounterMonitor {
                 let expected = self.cores.entry(*core).or_default();
                 expected.event(event, *core, &self.layout, &self.straps, &self.walks);
             }
-            EventKind::ErrorMark { .. } | EventKind::Assertion { .. } => {}
+            EventKind::NodeCounters { .. }
+            | EventKind::ErrorMark { .. }
+            | EventKind::Assertion { .. } => {}
         }
     }
 }

@@ -8,6 +8,7 @@ mod counter;
 mod dram;
 mod info;
 pub mod memory;
+pub mod node_counter;
 mod observation;
 pub mod ports;
 mod request;
@@ -27,6 +28,7 @@ pub use cosim_bridge::{
     MutantInfo, NodeObs, Socket, TraceFormat, configs, mutants, plants,
 };
 pub use counter::Counts;
+pub use node_counter::NodeCounts;
 pub use socket::open;
 
 /// Why hardware cannot be used.

@@ -4,6 +4,7 @@
 pub use super::counter::{COUNTERS, Counter};
 pub use super::dram::{DramAnswer, DramRequest};
 pub use super::info::{ABI_MAGIC, ABI_VERSION, Info};
+pub use super::node_counter::{NODE_EVENTS, NodeCounter, NodeEvent, TRAFFIC, Traffic};
 pub use super::observation::{
     CORE_OBS_WORDS, CommitKind, CommitLane, WalkEvent, WalkKind, commit_lane, merge_bytes,
     observed, walk_begin, walk_end, walk_step,

@@ -16,10 +16,10 @@ use std::rc::Rc;
 use super::event_text;
 use super::memory::{ErrorOn, Memory};
 use crate::check::Violations;
-use crate::dut::Counts;
 use crate::dut::ports::{
     CommitKind, CoreRequest, CoreResponse, DvmEvent, Invalidation, TlbFill, WalkEvent,
 };
+use crate::dut::{Counts, NodeCounts};
 
 /// `source` of a commit that the testbench made through the back door.
 pub const BACKDOOR: u8 = 0xff;
@@ -149,6 +149,14 @@ pub enum EventKind {
         core: u8,
         /// Their values.
         values: Box<Counts>,
+    },
+    /// What the event counters of a node read at the end of the run; behind those of all cores, in
+    /// the same cycle.
+    NodeCounters {
+        /// Node.
+        node: u8,
+        /// Their values.
+        values: Box<NodeCounts>,
     },
     /// An RTL assertion fired.
     Assertion {

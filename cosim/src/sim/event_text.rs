@@ -35,6 +35,10 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
             let counted = values.iter().filter(|&(_, value)| value != 0).count();
             write!(f, "core{core} counters {counted} of them not 0")
         }
+        EventKind::NodeCounters { node, values } => {
+            let accepted: u64 = (0..8).map(|core| values.accepted(core)).sum();
+            write!(f, "node{node} counters {accepted} requests accepted")
+        }
         EventKind::Commit {
             node,
             source,

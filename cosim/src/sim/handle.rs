@@ -15,8 +15,9 @@ use super::seed::Seed;
 use super::time::{Clock, HasClock, Until};
 use crate::check::Expectation;
 use crate::dut::memory::MemoryConfig;
+use crate::dut::node_counter::NodeCounter;
 use crate::dut::ports::{COUNTERS, CommitKind, Counter, Info};
-use crate::dut::{Counts, Dut};
+use crate::dut::{Counts, Dut, NodeCounts};
 
 /// State that tasks and the simulation loop share.
 pub(crate) struct Shared {
@@ -192,11 +193,25 @@ impl SimHandle {
         self.shared.memory_system.map.home(address)
     }
 
-    /// Value of the event counter `index` of `node`.
+    /// Value of the event counter `index` of `node`; 0 if there is no such node. No time passes, as
+    /// with [`SimHandle::counter`].
     #[must_use]
     pub fn node_counter(&self, node: u8, index: u8) -> u64 {
+        if node >= self.info().nodes {
+            return 0;
+        }
         let mut dut = self.shared.dut.borrow_mut();
         dut.node_counter(usize::from(node), index)
+    }
+
+    /// Every counter of `node` at the current cycle, as [`SimHandle::node_counter`].
+    #[must_use]
+    pub fn node_counters(&self, node: u8) -> NodeCounts {
+        let mut counts = NodeCounts::default();
+        for counter in NodeCounter::of(self.info()) {
+            counts.set(counter, self.node_counter(node, counter.index()));
+        }
+        counts
     }
 
     /// The 8-byte word that holds physical address `address`, as every observer sees it now. While

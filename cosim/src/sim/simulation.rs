@@ -21,7 +21,7 @@ use super::watchdog::Watchdog;
 use crate::check::{Violation, Violations};
 use crate::dut::memory::{AddressMap, MemoryConfig};
 use crate::dut::ports::Info;
-use crate::dut::{self, Counts, Dut, configs};
+use crate::dut::{self, Counts, Dut, NodeCounts, configs};
 
 /// One simulation.
 pub struct Simulation {
@@ -36,6 +36,7 @@ pub struct Simulation {
     started: bool,
     finished: bool,
     counts: Vec<Counts>,
+    node_counts: Vec<NodeCounts>,
 }
 
 impl Simulation {
@@ -90,6 +91,7 @@ impl Simulation {
             started: false,
             finished: false,
             counts: Vec::new(),
+            node_counts: Vec::new(),
             config,
         })
     }
@@ -282,10 +284,12 @@ impl Simulation {
         Ok(&self.sinks.violations)
     }
 
-    /// Reads the event counters of each core for the last time, and tells monitors.
+    /// Reads the event counters of each core and node for the last time, and tells monitors.
     fn read_counters(&mut self) {
         let cores = 0..self.handle.cores();
         self.counts = cores.map(|core| self.handle.counters(core)).collect();
+        let nodes = 0..self.info().nodes;
+        self.node_counts = nodes.map(|node| self.handle.node_counters(node)).collect();
         if !(self.config.checks && self.sinks.observing()) {
             return;
         }
@@ -296,12 +300,26 @@ impl Simulation {
             let kind = EventKind::Counters { core, values };
             self.sinks.emit(Event { cycle, kind }, &memory);
         }
+        if self.info().node_counters == 0 {
+            return;
+        }
+        for (node, counts) in (0..).zip(&self.node_counts) {
+            let values = Box::new(*counts);
+            let kind = EventKind::NodeCounters { node, values };
+            self.sinks.emit(Event { cycle, kind }, &memory);
+        }
     }
 
     /// The event counters of each core when the simulation was finished; none before.
     #[must_use]
     pub fn final_counts(&self) -> &[Counts] {
         &self.counts
+    }
+
+    /// The event counters of each node when the simulation was finished; none before.
+    #[must_use]
+    pub fn final_node_counts(&self) -> &[NodeCounts] {
+        &self.node_counts
     }
 
     /// The current cycle.
