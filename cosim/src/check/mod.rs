@@ -10,6 +10,7 @@ pub mod expectation;
 pub(crate) mod feed;
 pub mod haf;
 pub mod home;
+pub mod node_counters;
 pub mod operations;
 pub mod registers;
 pub mod response;
@@ -29,6 +30,7 @@ pub use dvm::DvmMonitor;
 pub use expectation::Expectation;
 pub use haf::HafMonitor;
 pub use home::HomeMonitor;
+pub use node_counters::NodeCounterMonitor;
 pub use response::ResponseMonitor;
 pub use runs::RunMonitor;
 pub use scoreboard::Scoreboard;
@@ -45,13 +47,14 @@ use crate::dut::ports::Straps;
 use crate::sim::Simulation;
 
 /// Every checker that [`attach`] adds, by its name in reports.
-pub const CHECKERS: [&str; 12] = [
+pub const CHECKERS: [&str; 13] = [
     bbm::NAME,
     runs::NAME,
     data::NAME,
     counters::NAME,
     haf::NAME,
     home::NAME,
+    node_counters::NAME,
     dvm::NAME,
     response::NAME,
     scoreboard::NAME,
@@ -94,6 +97,8 @@ pub fn attach(simulation: &mut Simulation, straps: Straps) -> Checkers {
     simulation.add_monitor(Rc::clone(&checkers.walk_nodes));
     let map = *simulation.address_map();
     simulation.add_monitor(CounterMonitor::new(straps, &info, map));
+    let memory = simulation.handle().memory_system().clone();
+    simulation.add_monitor(NodeCounterMonitor::new(&info, memory));
     simulation.add_monitor(Scoreboard::new(profile(&straps)));
     checkers
 }
