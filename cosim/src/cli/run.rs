@@ -27,8 +27,9 @@ use crate::sim::TraceRequest;
     same cycles, events and verdict, with any --jobs. A red run is repeated with the window before the\n\
     failure traced; its report says where the waveform lies. Ctrl-C keeps the results so far.\n\n\
     --strap sets what simulations start with; a testbench that is about a strap sets that one itself.\n\
-    --stats prints every event counter (`mmu-cosim list --counters`) of every core, summed over the\n\
-    simulations of a run, one table a run; --stats-json writes the same numbers of all runs to a file.\n\n{}",
+    --stats prints every event counter (`mmu-cosim list --counters`) of every core, and those of every\n\
+    node that are not 0, summed over the simulations of a run, one table a run; --stats-json writes the\n\
+    same numbers of all runs to a file.\n\n{}",
     strap::HELP))]
 pub struct Arguments {
     /// What to run
@@ -262,7 +263,7 @@ impl Progress for Printer {
         }
         say(&line);
         if self.stats {
-            say(&stats::table(job, &result.counts));
+            say(&stats::table(job, &result.counts, &result.node_counts));
         }
         if let Some(report) = &result.report {
             say(&format!("\n{report}"));

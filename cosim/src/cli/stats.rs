@@ -5,12 +5,13 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use crate::dut::Counts;
-use crate::dut::ports::{COUNTERS, Counter};
+use crate::dut::ports::{COUNTERS, Counter, NodeCounter};
+use crate::dut::{Counts, NodeCounts};
 use crate::regress::runner::{Job, JobResult};
 
-/// The counters of one run: a line each, a column a core, their sum, and ratios as comments.
-pub fn table(job: &Job<'_>, cores: &[Counts]) -> String {
+/// The counters of one run: a line each, a column a core, their sum, and ratios as comments; then those
+/// of the nodes, a column a node.
+pub fn table(job: &Job<'_>, cores: &[Counts], nodes: &[NodeCounts]) -> String {
     let total = sum(cores);
     let mut columns: Vec<(String, &Counts)> = Vec::new();
     if cores.len() > 1 {
@@ -46,7 +47,36 @@ pub fn table(job: &Job<'_>, cores: &[Counts]) -> String {
         };
         let _ = writeln!(out, "{line}");
     }
+    write_nodes(&mut out, nodes);
     out
+}
+
+/// The counters of the nodes that are not 0.
+fn write_nodes(out: &mut String, nodes: &[NodeCounts]) {
+    let counted = |counter: &NodeCounter| nodes.iter().any(|counts| counts.get(*counter) != 0);
+    let counters: Vec<NodeCounter> = NodeCounter::all().filter(counted).collect();
+    if counters.is_empty() {
+        return;
+    }
+    let widths: Vec<usize> = nodes
+        .iter()
+        .map(|counts| {
+            let length = |&counter| grouped(counts.get(counter)).len();
+            let longest = counters.iter().map(length).max();
+            longest.unwrap_or(0).max("node 0".len())
+        })
+        .collect();
+    out.push('\n');
+    for (node, width) in widths.iter().enumerate() {
+        let _ = write!(out, "  {:>width$}", format!("node {node}"));
+    }
+    out.push('\n');
+    for counter in counters {
+        for (counts, width) in nodes.iter().zip(&widths) {
+            let _ = write!(out, "  {:>width$}", grouped(counts.get(counter)));
+        }
+        let _ = writeln!(out, "  {counter}");
+    }
 }
 
 /// The counters of all runs as one JSON object.
@@ -60,6 +90,7 @@ pub fn describe(jobs: &[Job<'_>], results: &[JobResult]) -> Value {
                 "straps": job.settings,
                 "cores": result.counts.iter().map(object).collect::<Vec<_>>(),
                 "total": object(&sum(&result.counts)),
+                "nodes": result.node_counts.iter().map(node_object).collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -70,6 +101,15 @@ fn object(counts: &Counts) -> Value {
     let named = counts
         .iter()
         .map(|(counter, value)| (counter.name().to_owned(), json!(value)));
+    Value::Object(named.collect::<Map<_, _>>())
+}
+
+/// The counters of a node that are not 0.
+fn node_object(counts: &NodeCounts) -> Value {
+    let named = NodeCounter::all()
+        .map(|counter| (counter.to_string(), counts.get(counter)))
+        .filter(|(_, value)| *value != 0)
+        .map(|(name, value)| (name, json!(value)));
     Value::Object(named.collect::<Map<_, _>>())
 }
 
@@ -138,7 +178,7 @@ fn grouped(value: u64) -> String {
 mod tests {
     use super::*;
     use crate::dut::memory::MemorySystem;
-    use crate::dut::ports::Straps;
+    use crate::dut::ports::{Straps, Traffic};
     use crate::regress::runner::Verdict;
     use crate::regress::{Bench, Failure, Testbench};
 
@@ -175,7 +215,7 @@ mod tests {
 
     #[test]
     fn every_counter_of_every_core_is_shown_with_the_sum_and_its_ratio() {
-        let text = table(&job(), &[counts(1000, 10), counts(3000, 70)]);
+        let text = table(&job(), &[counts(1000, 10), counts(3000, 70)], &[]);
         let line = |name: &str| {
             text.lines()
                 .find(|line| line.split_whitespace().any(|word| word == name))
@@ -197,9 +237,23 @@ mod tests {
         assert!(text.contains("litmus, config 2x1, seed 3"), "{text}");
     }
 
+    fn node_counts(writes: u64) -> NodeCounts {
+        let mut counts = NodeCounts::default();
+        counts.set(NodeCounter::Of(1, Traffic::Write), writes);
+        counts
+    }
+
+    #[test]
+    fn what_a_node_counted_is_shown_beside_the_other_nodes() {
+        let nodes = [NodeCounts::default(), node_counts(1_000)];
+        let text = table(&job(), &[counts(1, 0)], &nodes);
+        assert!(text.contains("\n       0   1,000  CORE1_WRITE\n"), "{text}");
+        assert!(!text.contains("CORE0_WRITE"), "{text}");
+    }
+
     #[test]
     fn one_core_has_one_column() {
-        let text = table(&job(), &[counts(1_234_567, 0)]);
+        let text = table(&job(), &[counts(1_234_567, 0)], &[]);
         assert!(text.contains("  1,234,567  L1D_TLB\n"), "{text}");
         assert!(!text.contains("core 0"));
     }
@@ -211,6 +265,7 @@ mod tests {
             cycles: 5,
             length: None,
             counts: vec![counts(1, 0), counts(2, 1)],
+            node_counts: vec![NodeCounts::default(), node_counts(7)],
             coverage: None,
             figures: std::collections::BTreeMap::new(),
             failure: None,
@@ -223,5 +278,6 @@ mod tests {
         assert_eq!(run["cores"][1]["L1D_TLB"], json!(2));
         assert_eq!(run["total"]["L1D_TLB"], json!(3));
         assert_eq!(run["total"]["L1D_TLB_REFILL"], json!(1));
+        assert_eq!(run["nodes"], json!([{}, {"CORE1_WRITE": 7}]));
     }
 }

@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::testbench::{PLANTED, find_plant};
 use crate::check::{self, Checkers, Expectation};
 use crate::coverage::{Collector, Hits};
-use crate::dut::Counts;
+use crate::dut::{Counts, NodeCounts};
 use crate::sim::{CoreHandle, RunEnd, Seed, SimConfig, SimHandle, Simulation};
 use crate::stimulus::Recorder;
 use crate::wave::TransactionWriter;
@@ -51,6 +51,7 @@ pub struct Bench {
     pub(super) cycles: u64,
     pub(super) figures: BTreeMap<String, u64>,
     pub(super) counts: Vec<Counts>,
+    pub(super) node_counts: Vec<NodeCounts>,
     pub(super) expected: Option<String>,
     /// What the body took as its length, if it asked.
     length: Cell<Option<u64>>,
@@ -78,6 +79,7 @@ impl Bench {
             cycles: 0,
             figures: BTreeMap::new(),
             counts: Vec::new(),
+            node_counts: Vec::new(),
             expected: None,
             length: Cell::new(None),
             checkers: None,
@@ -293,6 +295,12 @@ impl Bench {
     #[must_use]
     pub fn counts(&self) -> &[Counts] {
         &self.counts
+    }
+
+    /// The event counters of each node, summed over the simulations of the run that have ended.
+    #[must_use]
+    pub fn node_counts(&self) -> &[NodeCounts] {
+        &self.node_counts
     }
 
     /// The bins that the simulations of the run reached, if coverage is collected.

@@ -17,9 +17,9 @@ use super::rerun;
 use super::spread::{Told, spread};
 use super::testbench::Testbench;
 use crate::coverage::Hits;
-use crate::dut::Counts;
 use crate::dut::memory::MemorySystem;
 use crate::dut::ports::Straps;
+use crate::dut::{Counts, NodeCounts};
 
 /// One run: a testbench on a configuration with a seed.
 #[derive(Debug, Clone)]
@@ -106,6 +106,8 @@ pub struct JobResult {
     pub length: Option<u64>,
     /// Event counters of each core.
     pub counts: Vec<Counts>,
+    /// Event counters of each node.
+    pub node_counts: Vec<NodeCounts>,
     /// Bins reached, if functional coverage was collected.
     pub coverage: Option<Hits>,
     /// Figures that the testbench counted.
@@ -125,6 +127,7 @@ impl JobResult {
             cycles: 0,
             length: None,
             counts: Vec::new(),
+            node_counts: Vec::new(),
             coverage: None,
             figures: BTreeMap::new(),
             failure: None,
@@ -242,6 +245,7 @@ pub(crate) fn attempt(
         cycles: bench.cycles(),
         length: bench.length(),
         counts: bench.counts().to_vec(),
+        node_counts: bench.node_counts().to_vec(),
         coverage: bench.coverage(),
         figures: bench.figures().clone(),
         failure: outcome.err(),

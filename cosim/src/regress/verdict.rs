@@ -4,7 +4,7 @@
 
 use super::bench::Bench;
 use super::failure::{Failure, FailureKind};
-use crate::dut::Counts;
+use crate::dut::{Counts, NodeCounts};
 use crate::sim::Simulation;
 
 impl Bench {
@@ -86,6 +86,13 @@ impl Bench {
             self.counts.resize(counts.len(), Counts::default());
         }
         for (sum, counts) in self.counts.iter_mut().zip(counts) {
+            sum.add(counts);
+        }
+        let counts = simulation.final_node_counts();
+        if self.node_counts.len() < counts.len() {
+            self.node_counts.resize(counts.len(), NodeCounts::default());
+        }
+        for (sum, counts) in self.node_counts.iter_mut().zip(counts) {
             sum.add(counts);
         }
     }
