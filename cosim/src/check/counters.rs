@@ -160,6 +160,7 @@ impl Monitor for CounterMonitor {
                 expected.event(event, *core, &self.layout, &self.straps, &self.walks);
             }
             EventKind::NodeCounters { .. }
+            | EventKind::DramCommand { .. }
             | EventKind::ErrorMark { .. }
             | EventKind::Assertion { .. } => {}
         }

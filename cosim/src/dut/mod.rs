@@ -6,6 +6,7 @@
 
 mod counter;
 mod dram;
+mod dram_command;
 mod info;
 pub mod memory;
 pub mod node_counter;

@@ -3,6 +3,7 @@
 
 pub use super::counter::{COUNTERS, Counter};
 pub use super::dram::{DramAnswer, DramRequest};
+pub use super::dram_command::{DramCommand, DramCommandKind};
 pub use super::info::{ABI_MAGIC, ABI_VERSION, Info};
 pub use super::node_counter::{NODE_EVENTS, NodeCounter, NodeEvent, TRAFFIC, Traffic};
 pub use super::observation::{

@@ -15,8 +15,8 @@ use super::sinks::Sinks;
 use super::time::HasClock;
 use crate::check::{ASSERTION, Violation};
 use crate::dut::ports::{
-    CoreResponse, DramRequest, Info, commit_lane, dvm_event, invalidation, l1_fill, l2_fill,
-    l2_invalidated, observed, req_ready, walk_begin, walk_cache_fill, walk_end, walk_step,
+    CoreResponse, DramCommand, DramRequest, Info, commit_lane, dvm_event, invalidation, l1_fill,
+    l2_fill, l2_invalidated, observed, req_ready, walk_begin, walk_cache_fill, walk_end, walk_step,
 };
 use crate::dut::{AssertionFired, CoreReq, DramRsp, Lanes, StopOn};
 
@@ -122,6 +122,7 @@ impl Crossing {
             }
         }
         if self.observe {
+            self.read_commands(cycle, shared, sinks);
             self.read_mmu_events(cycle, shared, sinks);
         }
         for core in 0..self.lanes.core_rsp.len() {
@@ -184,6 +185,21 @@ impl Crossing {
                 after,
             };
             sinks.emit(Event { cycle, kind }, &memory);
+        }
+    }
+
+    fn read_commands(&self, cycle: u64, shared: &Shared, sinks: &mut Sinks) {
+        let channels = self.lanes.command.len() / self.lanes.dram_req.len().max(1);
+        for (place, lane) in self.lanes.command.iter().enumerate() {
+            let Some(command) = DramCommand::decode(lane.w[0]) else {
+                continue;
+            };
+            let kind = EventKind::DramCommand {
+                node: (place / channels) as u8,
+                channel: (place % channels) as u8,
+                command,
+            };
+            sinks.emit(Event { cycle, kind }, &shared.memory.borrow());
         }
     }
 

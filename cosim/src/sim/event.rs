@@ -2,12 +2,13 @@
 //! What happened: the one ordered stream of events, from which every judgement is made.
 //!
 //! Events come in the order of their cycles. Within one cycle: first what the outputs of that cycle
-//! show (node commits; DRAM requests; then, core by core, invalidations, which come first because what
-//! is filled in their cycle is younger, walk steps, ends of walks, fills of the walk cache, the second
-//! and the first level, begins of walks, messages between cores, the end of an invalidation in the
-//! second level; then responses and assertions), then what the tasks polled at that cycle did through
-//! the back door. A request that a task makes at cycle n is
-//! sampled by the clock edge of cycle n+1 at the earliest, and its `Issue` carries that cycle.
+//! show (node commits; DRAM requests; commands on the buses of memory channels, channel by channel;
+//! then, core by core, invalidations, which come first because what is filled in their cycle is
+//! younger, walk steps, ends of walks, fills of the walk cache, the second and the first level, begins
+//! of walks, messages between cores, the end of an invalidation in the second level; then responses
+//! and assertions), then what the tasks polled at that cycle did through the back door. A request that
+//! a task makes at cycle n is sampled by the clock edge of cycle n+1 at the earliest, and its `Issue`
+//! carries that cycle.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -17,7 +18,7 @@ use super::event_text;
 use super::memory::{ErrorOn, Memory};
 use crate::check::Violations;
 use crate::dut::ports::{
-    CommitKind, CoreRequest, CoreResponse, DvmEvent, Invalidation, TlbFill, WalkEvent,
+    CommitKind, CoreRequest, CoreResponse, DramCommand, DvmEvent, Invalidation, TlbFill, WalkEvent,
 };
 use crate::dut::{Counts, NodeCounts};
 
@@ -135,6 +136,15 @@ pub enum EventKind {
         data: u64,
         /// Whether the answer is an error (then nothing was written).
         error: bool,
+    },
+    /// A memory controller gave a command to its DRAM.
+    DramCommand {
+        /// Node whose memory it is.
+        node: u8,
+        /// Channel of the node.
+        channel: u8,
+        /// The command.
+        command: DramCommand,
     },
     /// A word was marked through the back door to answer requests with errors, or its mark removed.
     ErrorMark {

@@ -77,6 +77,11 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
              {data:#018x}{}",
             if *error { " ERROR" } else { "" }
         ),
+        EventKind::DramCommand {
+            node,
+            channel,
+            command,
+        } => write!(f, "node{node} channel{channel} {command}"),
         EventKind::ErrorMark { address, mark } => {
             write!(f, "memory errors   [{address:#014x}] ")?;
             match mark {
