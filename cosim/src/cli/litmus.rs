@@ -9,7 +9,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::litmus_table::{describe, show};
-use super::{Catalogue, CommandResult, UsageError, litmus_explore, litmus_import, on_ctrl_c, say};
+use super::{
+    Catalogue, CommandResult, UsageError, litmus_explore, litmus_import, memory, on_ctrl_c, say,
+};
 use crate::dut::memory::MemorySystem;
 use crate::dut::ports::Info;
 use crate::litmus::run::Mode;
@@ -61,8 +63,8 @@ pub struct Arguments {
     /// FEAT_ETS level: 0 or 2 [default: both]
     #[arg(long, value_name = "N", value_parser = parse_ets)]
     pub ets: Option<u8>,
-    /// Memory system: default, flat, ddr4, ddr5 or random
-    #[arg(long, value_name = "NAME", default_value_t)]
+    /// Memory system: default, flat, ddr4, ddr5, random, or a file (see `mmu-cosim memory --help`)
+    #[arg(long, value_name = "NAME|FILE.toml", default_value_t, value_parser = memory::parse)]
     pub memory: MemorySystem,
     /// Modes, separated by commas: cold, touched, delay, prefetch [default: all]
     #[arg(long, value_name = "MODE", value_delimiter = ',')]

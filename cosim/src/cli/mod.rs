@@ -9,6 +9,7 @@ mod litmus;
 mod litmus_explore;
 mod litmus_import;
 mod litmus_table;
+mod memory;
 mod mutate;
 mod replay;
 mod replay_stimulus;
@@ -80,6 +81,8 @@ enum Command {
     Litmus(litmus::Arguments),
     /// Report which situations runs have covered, and which not
     Coverage(coverage::Arguments),
+    /// List the memory systems that have a name, or write one as a file
+    Memory(memory::Arguments),
     /// Put single faults into the RTL, one at a time, and report which ones no run notices
     Mutate(mutate::Arguments),
 }
@@ -96,6 +99,7 @@ impl Command {
             Self::Walk(arguments) => arguments.json,
             Self::Litmus(arguments) => arguments.json(),
             Self::Coverage(arguments) => arguments.json,
+            Self::Memory(_) => false,
             Self::Mutate(arguments) => arguments.json,
         }
     }
@@ -112,6 +116,7 @@ impl Command {
             Self::Walk(arguments) => walk::execute(arguments),
             Self::Litmus(arguments) => litmus::execute(arguments, suite.scenarios),
             Self::Coverage(arguments) => coverage::execute(arguments),
+            Self::Memory(arguments) => memory::execute(arguments),
             Self::Mutate(arguments) => mutate::execute(arguments, registry),
         }
     }

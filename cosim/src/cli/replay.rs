@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::memory;
 use super::strap::{self, StrapArguments};
 use super::{CommandResult, UsageError, say};
 use crate::arch::explain::explain;
@@ -38,8 +39,8 @@ pub struct Arguments {
     /// Hardware configuration
     #[arg(long, value_name = "NAME", default_value = "1x1")]
     pub config: String,
-    /// Memory system: default, flat, ddr4, ddr5 or random
-    #[arg(long, value_name = "NAME", default_value_t)]
+    /// Memory system: default, flat, ddr4, ddr5, random, or a file (see `mmu-cosim memory --help`)
+    #[arg(long, value_name = "NAME|FILE.toml", default_value_t, value_parser = memory::parse)]
     pub memory: MemorySystem,
     /// Straps
     #[command(flatten)]

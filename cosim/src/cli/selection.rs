@@ -4,6 +4,7 @@
 use clap::Args;
 
 use super::UsageError;
+use super::memory;
 use super::strap::StrapArguments;
 use crate::dut::memory::MemorySystem;
 use crate::nearest::nearest;
@@ -40,8 +41,8 @@ pub struct Selection {
     /// Budget of simulated cycles for each run; testbenches have their own default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub cycles: Option<u64>,
-    /// Memory system: default, flat, ddr4, ddr5 or random
-    #[arg(long, value_name = "NAME", default_value_t)]
+    /// Memory system: default, flat, ddr4, ddr5, random, or a file (see `mmu-cosim memory --help`)
+    #[arg(long, value_name = "NAME|FILE.toml", default_value_t, value_parser = memory::parse)]
     pub memory: MemorySystem,
     /// Straps
     #[command(flatten)]

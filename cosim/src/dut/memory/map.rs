@@ -1,8 +1,6 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! Which node is home to which physical address.
 
-use serde::{Deserialize, Serialize};
-
 use super::words::Words;
 use super::{MAX_NODES, MemoryConfigError};
 
@@ -16,8 +14,7 @@ const PA_SIZE: u64 = 1 << 48;
 const INTERLEAVE: u32 = 12;
 
 /// A range of addresses and the nodes that share it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MapEntry {
     /// First address, a multiple of 2 MB.
     pub base: u64,
@@ -30,8 +27,7 @@ pub struct MapEntry {
 
 /// The map: the first entry that covers an address decides; what no entry covers has no home, and
 /// answers with an error.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AddressMap {
     /// Entries, first one first.
     pub entries: [MapEntry; MAP_ENTRIES],

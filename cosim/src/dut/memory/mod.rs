@@ -9,6 +9,7 @@ pub mod dram;
 pub mod map;
 pub mod node;
 mod system;
+mod text;
 mod topology;
 mod words;
 
@@ -32,8 +33,7 @@ pub const UNREACHABLE: u8 = 255;
 pub const CONFIG_WORDS: usize = cosim_bridge::MEMORY_WORDS;
 
 /// Bandwidth of the link from one node to another.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LinkLimit {
     /// Bytes in 256 clocks; 0 is no limit.
     pub rate: u16,
@@ -79,7 +79,7 @@ pub enum MemoryConfigError {
 
 /// Everything about memory that a run can choose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "text::MemoryText", into = "text::MemoryText")]
 pub struct MemoryConfig {
     /// Period of the socket's clock in picoseconds.
     pub clock_ps: u64,

@@ -44,7 +44,6 @@ pub struct Port {
 
 /// Timing and policies of one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct NodeTiming {
     /// DRAM behind the controller.
     pub dram: DramTiming,

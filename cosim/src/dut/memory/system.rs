@@ -26,7 +26,9 @@ pub enum MemorySystem {
     Ddr5,
     /// All timings, policies, distances and limits drawn from the seed (MEM-14).
     Random,
-    /// This one.
+    /// The one in the file of this path.
+    File(String, Box<MemoryConfig>),
+    /// This one, made by a test.
     Custom(Box<MemoryConfig>),
 }
 
@@ -79,13 +81,16 @@ impl MemorySystem {
             Self::Ddr4 => topology::timed(info, DramTiming::DDR4_2666),
             Self::Ddr5 => topology::timed(info, DramTiming::DDR5_4800),
             Self::Random => topology::random(info, seed),
-            Self::Custom(config) => (**config).clone(),
+            Self::File(_, config) | Self::Custom(config) => (**config).clone(),
         }
     }
 }
 
 impl fmt::Display for MemorySystem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::File(path, _) = self {
+            return f.write_str(path);
+        }
         let named = Self::NAMED.iter().find(|(_, system, _)| system == self);
         f.write_str(named.map_or("custom", |(name, ..)| name))
     }
