@@ -10,9 +10,12 @@
 // 1 + CL + burst clocks with its row open, tRCD more with the bank closed, tRP more with another row
 // open (MEM-03).
 //
-// Choice: a request older than the age cap, then row hits, then the oldest; walks before others of
-// one kind. Writes wait until there are enough of them, or they are old and nothing else waits
-// (MEM-07). Each rank is refreshed when it is idle, at the latest with eight refreshes owing (MEM-08).
+// Choice: the oldest request once it is older than the age cap, then row hits, then the oldest; walks
+// before others of one kind. While the oldest is over age, others may go, but nothing at its bank.
+// Writes wait until there are enough of them, or they are old and nothing else waits. Reads and writes
+// take turns: a drain ends at the latest when as many writes have gone as were queued at its begin, and
+// the next one begins after the reads that waited then (MEM-07). Each rank is refreshed when it is idle;
+// with eight refreshes owing nothing else is begun in it, hits of open rows included (MEM-08).
 module dram_channel
   import memory_pkg::*;
   import node_pmu_pkg::*;
@@ -51,6 +54,7 @@ module dram_channel
 
   typedef logic [$clog2(ReadEntries+1)-1:0] read_count_t;
   typedef logic [$clog2(WriteEntries+1)-1:0] write_count_t;
+  typedef logic [$clog2((ReadEntries > WriteEntries ? ReadEntries : WriteEntries)+1)-1:0] turn_t;
 
   instant_t now_q;
 
@@ -61,6 +65,7 @@ module dram_channel
   read_count_t reads_q;
   write_count_t writes_q;
   logic draining_q;
+  turn_t turn_left_q;  // of this drain: writes; before the next one: reads
 
   // ---- state of banks, groups and ranks: the first cycle in which a command may go -----------------
 
@@ -159,7 +164,8 @@ module dram_channel
     rank_t rank;
     group_t group;
     step_e step, chosen;
-    logic aged, better, chosen_walk;
+    logic aged, better, chosen_walk, first;
+    bank_t first_bank;
     int unsigned count;
 
     command = '0;
@@ -175,6 +181,8 @@ module dram_channel
     group = '0;
     step = NOTHING;
     better = 1'b0;
+    first = 1'b0;
+    first_bank = '0;
     rank_pre_ready = 1'b0;
     aged_go = 1'b0;
     refresh_wait = 1'b0;
@@ -185,6 +193,8 @@ module dram_channel
     if (count != 0) begin
       aged = reached(now_q, (serve_writes ? write_arrival_q[0] : read_arrival_q[0])
                             + instant_t'(timing_i.age_cap));
+      entry = serve_writes ? write_q[0] : read_q[0];
+      first_bank = entry.at.bank;
       for (int unsigned i = 0; i < (ReadEntries > WriteEntries ? ReadEntries : WriteEntries); i++) begin
         if (i < count) begin
           entry = serve_writes ? write_q[i % WriteEntries] : read_q[i % ReadEntries];
@@ -193,21 +203,21 @@ module dram_channel
         end
       end
       for (int unsigned i = 0; i < (ReadEntries > WriteEntries ? ReadEntries : WriteEntries); i++) begin
-        if (i < count && !(aged && i != 0)) begin
+        if (i < count) begin
           entry = serve_writes ? write_q[i % WriteEntries] : read_q[i % ReadEntries];
           bank  = entry.at.bank;
           rank  = rank_of(bank);
           group = group_of(bank);
           step  = NOTHING;
-          if (!reached(now_q, busy_until_q[rank])) refresh_wait = 1'b1;
+          if (pressing[rank] || !reached(now_q, busy_until_q[rank])) refresh_wait = 1'b1;
+          else if (aged && i != 0 && bank == first_bank) step = NOTHING;
           else if (open_q[bank] && row_q[bank] == entry.at.row) begin
             if (reached(now_q, col_at_q[bank])
                 && reached(now_q, serve_writes ? write_at_q : read_at_q)
                 && reached(now_q, serve_writes ? group_write_at_q[group] : group_read_at_q[group])) begin
               step = COLUMN;
             end
-          end else if (pressing[rank]) refresh_wait = 1'b1;
-          else if (!open_q[bank]) begin
+          end else if (!open_q[bank]) begin
             if (reached(now_q, act_at_q[bank]) && reached(now_q, rank_act_at_q[rank])
                 && reached(now_q, group_act_at_q[group])
                 && reached(now_q, four_q[rank][four_next_q[rank]] + instant_t'(timing_i.faw))) begin
@@ -216,13 +226,14 @@ module dram_channel
           end else if (reached(now_q, pre_at_q[bank]) && (i == 0 && aged || !hit_wanted[bank])) begin
             step = CLOSE;
           end
-          better = step != NOTHING
+          better = step != NOTHING && !first
               && (chosen == NOTHING || (step == COLUMN && chosen != COLUMN)
                   || (timing_i.walks_first && entry.walk && !chosen_walk
                       && (step == COLUMN) == (chosen == COLUMN)));
           if (better) begin
             chosen = step;
             chosen_walk = entry.walk;
+            first = aged && i == 0;
             place = i;
             command.bank = bank;
             command.row = entry.at.row;
@@ -352,6 +363,11 @@ module dram_channel
     return reached(a, b) ? a : b;
   endfunction
 
+  // Clocks from one column command to the next of its kind: their data must not overlap either.
+  instant_t column_gap;
+  assign column_gap = timing_i.ccd_s > timing_i.burst ? instant_t'(timing_i.ccd_s)
+                                                      : instant_t'(timing_i.burst);
+
   instant_t data_end;  // the clock after the last beat of a column command going now
   assign data_end = now_q + (serve_writes ? instant_t'(timing_i.cwl) : instant_t'(timing_i.cl))
       + instant_t'(timing_i.burst);
@@ -366,6 +382,7 @@ module dram_channel
       reads_q <= '0;
       writes_q <= '0;
       draining_q <= 1'b0;
+      turn_left_q <= '0;
       open_q <= '0;
       command_q <= '0;
       flight_head_q <= '0;
@@ -445,10 +462,10 @@ module dram_channel
               end
             end
             read_at_q <= serve_writes ? data_end + instant_t'(timing_i.wtr_s)
-                                      : now_q + instant_t'(timing_i.ccd_s);
+                                      : now_q + column_gap;
             // A write's data follows a read's after two clocks of turnaround.
-            write_at_q <= serve_writes ? now_q + instant_t'(timing_i.ccd_s)
-                                       : data_end + 32'd2 - instant_t'(timing_i.cwl);
+            write_at_q <= serve_writes ? now_q + column_gap
+                : later(data_end + 32'd2 - instant_t'(timing_i.cwl), now_q + instant_t'(timing_i.ccd_s));
             pre_at_q[command.bank] <= later(pre_at_q[command.bank],
                 serve_writes ? data_end + instant_t'(timing_i.wr) : now_q + instant_t'(timing_i.rtp));
           end
@@ -488,12 +505,20 @@ module dram_channel
         end
         writes_q <= writes_q + write_count_t'(push_write) - write_count_t'(take_write);
 
-        if (writes_q >= write_count_t'(timing_i.drain_high)) draining_q <= 1'b1;
-        else if (draining_q && (writes_q == '0 || writes_q <= write_count_t'(timing_i.drain_low) && reads_q != '0)) begin
-          draining_q <= 1'b0;
-        end else if (reads_q == '0 && writes_q != '0
-                     && reached(now_q, write_arrival_q[0] + instant_t'(timing_i.write_age))) begin
-          draining_q <= 1'b1;
+        if (turn_left_q != '0 && (take_read || take_write)) turn_left_q <= turn_left_q - turn_t'(1);
+        if (draining_q) begin
+          if (writes_q == '0 || (reads_q != '0 && (turn_left_q == '0
+                                                   || 32'(writes_q) <= 32'(timing_i.drain_low)))) begin
+            draining_q  <= 1'b0;
+            turn_left_q <= turn_t'(reads_q);
+          end
+        end else if ((reads_q == '0 || turn_left_q == '0)
+                     && (32'(writes_q) >= 32'(timing_i.drain_high)
+                         || (reads_q == '0 && writes_q != '0 && reached(
+            now_q, write_arrival_q[0] + instant_t'(timing_i.write_age)
+        )))) begin
+          draining_q  <= 1'b1;
+          turn_left_q <= turn_t'(writes_q);
         end
 
         if (landing) flight_head_q <= flight_head_q + flight_t'(1);
