@@ -109,7 +109,7 @@ RULES = [
     # memory with timing; the regression of the mutants runs without.
     ("dram_channel|memory_controller|memory_slice|delay_link|node_counters|node_pmu_pkg", "", "", None),
     ("memory_pkg", r"function:locate", "", None),
-    ("memory_system", r"delay|reachable|distance|function:link_delay", "", None),
+    ("memory_system", r"delay|reachable|distance|function:(link_delay|hops)", "", None),
     ("home_agent", r"time_|timed|over|from_next|picked|pick|next_q|any", r"timed_i|silent|time_", None),
     ("dvm_links", r"delay", "", None),
     ("dvm_links", "", "", "dsb-dvm"),

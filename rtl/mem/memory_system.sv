@@ -48,8 +48,11 @@ module memory_system
 
   localparam int unsigned LocalPorts = 2 * CoresPerNode;
   localparam int unsigned IdBits = 6;
-  // Clocks that an answer from an open row takes from port to port besides links and DRAM timing.
-  localparam int unsigned Fixed = 4;
+  // Clocks of a data load with its translation at hand from the edge that samples its request at the
+  // socket to its response, besides links, the hop into the controller and DRAM timing: 4 to the home agent
+  // (inbox 1, lookup 1, permission check 1, data port 1), 1 in which the home agent learns that the
+  // time has come, and 1 of the response lane.
+  localparam int unsigned Fixed = 6;
 
   typedef logic [$clog2(Ports)-1:0] port_t;
 
@@ -77,12 +80,18 @@ module memory_system
   logic [CpuNodes-1:0][Nodes-1:0] reachable;
 
   /* verilator lint_off UNUSEDSIGNAL */  // of a node only its idle service time
+  // Into the controller: a clock, or the delay of the port if it has one. Out of it none but the port's.
+  function automatic clocks_t hops(node_config_t node);
+    return node.timed && node.port_delay == '0 ? 16'd1 : '0;
+  endfunction
+
+  // Of a closed row, that is.
   function automatic clocks_t link_delay(logic [7:0] slit, logic [15:0] unit, node_config_t node);
     logic [23:0] whole;
     clocks_t service;
     whole = (24'(slit) * 24'(unit)) >> 4;
-    service = clocks_t'(Fixed) + (node.timed ? node.rcd + node.cl + node.burst
-                                             + node.port_delay + node.port_delay : '0);
+    service = clocks_t'(Fixed) + hops(node) + (node.timed ? node.rcd + node.cl + node.burst
+                                                            + node.port_delay + node.port_delay : '0);
     return whole > 24'(service) ? clocks_t'(whole - 24'(service)) : '0;
   endfunction
   /* verilator lint_on UNUSEDSIGNAL */
@@ -102,7 +111,7 @@ module memory_system
       for (int unsigned j = 0; j < Nodes; j++) reachable[i][j] = config_i.slit[i][j] != 8'd255;
       for (int unsigned j = 0; j < CpuNodes; j++) begin
         distance_o[i][j] = i == j || config_i.lat_unit == '0 ? '0
-            : delay_q[i][j] + clocks_t'(Fixed);
+            : delay_q[i][j] + clocks_t'(Fixed) + hops(config_i.node[j]);
       end
     end
   end

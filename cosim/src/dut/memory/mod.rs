@@ -67,6 +67,24 @@ pub enum MemoryConfigError {
         /// The distance.
         distance: u8,
     },
+    /// A node that is slower than its distance says.
+    #[error(
+        "distance {distance} from node {from} to node {to} is a latency of {latency} clocks, but an idle \
+         read of a closed row takes {least} clocks there: raise the distance or the latency unit, or \
+         set the latency unit to 0 for links without delay"
+    )]
+    TooNear {
+        /// Node that asks.
+        from: usize,
+        /// Node asked.
+        to: usize,
+        /// The distance.
+        distance: u8,
+        /// Clocks that distance and latency unit make of it.
+        latency: u64,
+        /// Clocks that it takes without any delay of the links.
+        least: u64,
+    },
     /// An entry of the address map.
     #[error("entry {entry} of the address map: {why}")]
     Map {
@@ -144,15 +162,58 @@ impl MemoryConfig {
                 words.put(8, u64::from(distance));
             }
         }
+        self.check_latencies()?;
         self.map.encode(&mut words)?;
         for link in self.links.iter().flatten() {
             words.put(16, u64::from(link.rate));
             words.put(16, u64::from(link.burst));
         }
-        let unit = (self.latency_unit_ps * 16).div_ceil(self.clock_ps);
-        words.bounded("latency unit (in sixteenths)", 16, unit)?;
+        words.bounded("latency unit (in sixteenths)", 16, self.latency_unit())?;
         words.skip(48);
         Ok(words.finish())
+    }
+
+    /// The latency unit in sixteenths of a clock.
+    fn latency_unit(&self) -> u64 {
+        self.latency_unit_ps
+            .saturating_mul(16)
+            .div_ceil(self.clock_ps)
+    }
+
+    /// The least distance of node `to` that its idle latency does not exceed.
+    fn least_distance(&self, to: usize) -> u8 {
+        let least = self.nodes[to].map_or(0, |timing| timing.least_latency(self.clock_ps));
+        match self.latency_unit() {
+            0 => 0,
+            unit => (16 * least).div_ceil(unit).min(u64::from(UNREACHABLE)) as u8,
+        }
+    }
+
+    /// The delay of a link makes up for what the rest of the way does not take of the latency that the
+    /// distance asks for (NOC-01); it cannot take anything off. Nodes that there are have a timing.
+    fn check_latencies(&self) -> Result<(), MemoryConfigError> {
+        if self.latency_unit_ps == 0 {
+            return Ok(());
+        }
+        for (from, row) in self.distance.iter().enumerate() {
+            for (to, &distance) in row.iter().enumerate() {
+                let (Some(_), Some(timing)) = (&self.nodes[from], &self.nodes[to]) else {
+                    continue;
+                };
+                let latency = u64::from(distance).saturating_mul(self.latency_unit()) >> 4;
+                let least = timing.least_latency(self.clock_ps);
+                if distance != UNREACHABLE && latency < least {
+                    return Err(MemoryConfigError::TooNear {
+                        from,
+                        to,
+                        distance,
+                        latency,
+                        least,
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -194,5 +255,31 @@ mod tests {
         assert!(refused(|c| c.distance[0][1] = 9).contains("from node 0 to node 1"));
         assert!(refused(|c| c.latency_unit_ps = u64::MAX / 32).contains("latency unit"));
         assert!(refused(|c| c.map.entries[0].nodes = 0b111).contains("entry 0"));
+    }
+
+    #[test]
+    fn a_node_nearer_than_its_dram_is_fast_is_refused() {
+        let mut config = MemoryConfig::flat(1);
+        config.nodes[0] = Some(NodeTiming::new(DramTiming::DDR4_2666));
+        // tRCD + CL + burst is 28 + 28 + 6 clocks, the rest of the way 7: 34.5 ns.
+        config.latency_unit_ps = 3_450;
+        assert!(config.encode().is_ok());
+        config.latency_unit_ps = 3_400;
+        let error = config.encode().unwrap_err().to_string();
+        for part in ["node 0 to node 0", "of 68 clocks", "69 clocks"] {
+            assert!(error.contains(part), "no {part:?} in {error}");
+        }
+        config.distance[0][0] = UNREACHABLE;
+        assert!(config.encode().is_ok());
+        config.distance[0][0] = LOCAL_DISTANCE;
+        config.latency_unit_ps = 0;
+        assert!(config.encode().is_ok());
+    }
+
+    #[test]
+    fn the_clocks_of_the_way_are_those_of_the_rtl() {
+        let rtl = include_str!("../../../../rtl/mem/memory_system.sv");
+        let fixed = format!("localparam int unsigned Fixed = {};", node::FIXED_CLOCKS);
+        assert!(rtl.contains(&fixed), "no `{fixed}`");
     }
 }

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::words::Words;
 use super::{DramTiming, MemoryConfigError};
 
+/// `Fixed` of `rtl/mem/memory_system.sv`: clocks of a load from request to response besides links,
+/// controller and DRAM.
+pub(super) const FIXED_CLOCKS: u64 = 6;
+
 /// When an open row is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -78,6 +82,20 @@ impl NodeTiming {
             slice_hit_ps: None,
             port: None,
         }
+    }
+
+    /// Clocks of an idle load of a closed row without any delay of links: what the RTL takes off LAT to
+    /// get the delay of a link.
+    pub(super) fn least_latency(&self, clock_ps: u64) -> u64 {
+        let clocks = |ps: u64| ps.div_ceil(clock_ps);
+        let port = self.port.map_or(0, |port| clocks(port.delay_ps));
+        // Into the controller takes a clock at least.
+        FIXED_CLOCKS
+            + clocks(self.dram.t_rcd)
+            + clocks(self.dram.cl)
+            + clocks(self.dram.burst)
+            + port.max(1)
+            + port
     }
 
     pub(super) fn encode(&self, words: &mut Words) -> Result<(), MemoryConfigError> {

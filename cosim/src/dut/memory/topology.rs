@@ -7,7 +7,7 @@ use rand::Rng;
 use super::map::MAP_ENTRIES;
 use super::{
     AddressMap, DramTiming, LOCAL_DISTANCE, LinkLimit, MAX_NODES, MapEntry, MemoryConfig,
-    NodeTiming, PagePolicy, Port, Tail,
+    NodeTiming, PagePolicy, Port, Tail, UNREACHABLE,
 };
 use crate::dut::ports::Info;
 use crate::sim::Seed;
@@ -114,11 +114,6 @@ pub(super) fn random(info: &Info, seed: u64) -> MemoryConfig {
     };
     let mut config = timed(info, dram);
     config.latency_unit_ps = [0, 1_000, 9_000, 20_000][rng.random_range(0..4)];
-    for row in &mut config.distance {
-        for distance in row {
-            *distance = rng.random_range(LOCAL_DISTANCE..50);
-        }
-    }
     for link in config.links.iter_mut().flatten() {
         *link = match rng.random_bool(0.5) {
             true => LinkLimit::default(),
@@ -130,6 +125,14 @@ pub(super) fn random(info: &Info, seed: u64) -> MemoryConfig {
     }
     for node in config.nodes.iter_mut().flatten() {
         *node = random_node(&mut rng);
+    }
+    for from in 0..MAX_NODES {
+        for to in 0..MAX_NODES {
+            let least = config.least_distance(to).max(LOCAL_DISTANCE);
+            config.distance[from][to] = least
+                .saturating_add(rng.random_range(0..40))
+                .min(UNREACHABLE - 1);
+        }
     }
     config
 }
