@@ -6,6 +6,7 @@ pub mod check;
 pub mod cli;
 pub mod coverage;
 pub mod dut;
+pub mod experiment;
 pub mod litmus;
 pub mod mutation;
 pub mod nearest;

@@ -4,7 +4,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{CommandResult, say};
+use super::{CommandResult, Suite, say};
 use crate::dut::ports::COUNTERS;
 use crate::regress::Testbench;
 
@@ -21,8 +21,9 @@ pub struct Arguments {
     pub json: bool,
 }
 
-/// Lists testbenches and configurations.
-pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
+/// Lists testbenches, experiments and configurations.
+pub fn execute(arguments: &Arguments, suite: Suite<'_>) -> CommandResult {
+    let registry = suite.testbenches;
     if arguments.counters {
         list_counters(arguments.json);
         return Ok(true);
@@ -45,7 +46,14 @@ pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
             .iter()
             .map(|config| json!({"name": config.name, "purpose": config.purpose}))
             .collect();
-        let all = json!({"pass": true, "testbenches": testbenches, "configs": configs});
+        let experiments: Vec<_> = suite
+            .experiments
+            .iter()
+            .map(|experiment| json!({"name": experiment.name, "purpose": experiment.purpose}))
+            .collect();
+        let all = json!({
+            "pass": true, "testbenches": testbenches, "experiments": experiments, "configs": configs,
+        });
         say(&all.to_string());
         return Ok(true);
     }
@@ -66,6 +74,17 @@ pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
         for line in wrap(requirements, 88 - width) {
             say(&format!("  {:width$}  {line}", ""));
         }
+    }
+    if !suite.experiments.is_empty() {
+        say("\nexperiments (mmu-cosim experiment NAME)");
+    }
+    let names = suite.experiments.iter().map(|experiment| experiment.name);
+    let width = names.map(str::len).max().unwrap_or(0);
+    for experiment in suite.experiments {
+        say(&format!(
+            "  {:width$}  {}",
+            experiment.name, experiment.purpose
+        ));
     }
     say("\nconfigurations (--config)");
     let width = configs

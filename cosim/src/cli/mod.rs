@@ -4,6 +4,7 @@
 //! Exit status: 0 pass, 1 fail, 2 usage or input error.
 
 mod coverage;
+mod experiment;
 mod list;
 mod litmus;
 mod litmus_explore;
@@ -77,6 +78,8 @@ enum Command {
     ReplayStimulus(replay_stimulus::Arguments),
     /// Draw one table walk step by step
     Walk(walk::Arguments),
+    /// Measure the hardware and report figures
+    Experiment(experiment::Arguments),
     /// Run litmus scenarios and count their outcomes
     Litmus(litmus::Arguments),
     /// Report which situations runs have covered, and which not
@@ -97,6 +100,7 @@ impl Command {
             Self::Shrink(arguments) => arguments.run.json,
             Self::ReplayStimulus(arguments) => arguments.json,
             Self::Walk(arguments) => arguments.json,
+            Self::Experiment(arguments) => arguments.json,
             Self::Litmus(arguments) => arguments.json(),
             Self::Coverage(arguments) => arguments.json,
             Self::Memory(_) => false,
@@ -107,13 +111,14 @@ impl Command {
     fn execute(&self, suite: Suite<'_>) -> CommandResult {
         let registry = suite.testbenches;
         match self {
-            Self::List(arguments) => list::execute(arguments, registry),
+            Self::List(arguments) => list::execute(arguments, suite),
             Self::Run(arguments) => run::execute(arguments, registry),
             Self::Selftest(arguments) => selftest::execute(arguments, suite.stimuli),
             Self::Replay(arguments) => replay::execute(arguments),
             Self::Shrink(arguments) => shrink::execute(arguments, registry),
             Self::ReplayStimulus(arguments) => replay_stimulus::execute(arguments),
             Self::Walk(arguments) => walk::execute(arguments),
+            Self::Experiment(arguments) => experiment::execute(arguments, suite.experiments),
             Self::Litmus(arguments) => litmus::execute(arguments, suite.scenarios),
             Self::Coverage(arguments) => coverage::execute(arguments),
             Self::Memory(arguments) => memory::execute(arguments),

@@ -1,6 +1,7 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! What a program brings for its command line to run.
 
+use crate::experiment::Experiment;
 use crate::regress::Testbench;
 use crate::selftest::Stimuli;
 
@@ -14,6 +15,8 @@ pub struct Suite<'a> {
     pub testbenches: &'a [Testbench],
     /// Litmus scenarios.
     pub scenarios: Catalogue<'a>,
+    /// Experiments, in the order in which they are listed.
+    pub experiments: &'a [Experiment],
     /// The load of the self-test.
     pub stimuli: Option<&'static Stimuli>,
 }
@@ -25,6 +28,7 @@ impl<'a> Suite<'a> {
         Self {
             testbenches,
             scenarios: &[],
+            experiments: &[],
             stimuli: None,
         }
     }
