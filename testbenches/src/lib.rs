@@ -7,6 +7,7 @@
 
 pub mod counters;
 pub mod coverage;
+pub mod experiment;
 pub mod invalidation;
 pub mod litmus;
 pub mod random;

@@ -9,6 +9,7 @@ fn main() -> ExitCode {
     cosim::cli::main(Suite {
         testbenches: testbenches::REGISTRY,
         scenarios: testbenches::litmus::CATALOGUE,
+        experiments: testbenches::experiment::REGISTRY,
         stimuli: Some(&testbenches::selftest::STIMULI),
     })
 }

@@ -181,6 +181,7 @@ fn list_names_purpose_and_requirements() {
         );
         assert!(testbench["requirements"].is_array());
     }
+    assert_eq!(object["experiments"][0]["name"], "memory-latency");
 }
 
 #[test]
