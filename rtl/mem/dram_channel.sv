@@ -140,6 +140,11 @@ module dram_channel
   logic serve_writes;
   assign serve_writes = draining_q;
 
+  // Places looked at: all of a queue, and so many that a simulator keeps the loop. Unrolled it is three
+  // times the code, of which most cycles need nothing.
+  localparam int unsigned Entries = ReadEntries > WriteEntries ? ReadEntries : WriteEntries;
+  localparam int unsigned Scan = Entries > 65 ? Entries : 65;
+
   // The state of the entry at place i of the queue being served.
   typedef enum logic [1:0] {
     NOTHING,   // no command for it may go now
@@ -195,14 +200,14 @@ module dram_channel
                             + instant_t'(timing_i.age_cap));
       entry = serve_writes ? write_q[0] : read_q[0];
       first_bank = entry.at.bank;
-      for (int unsigned i = 0; i < (ReadEntries > WriteEntries ? ReadEntries : WriteEntries); i++) begin
+      for (int unsigned i = 0; i < Scan; i++) begin
         if (i < count) begin
           entry = serve_writes ? write_q[i % WriteEntries] : read_q[i % ReadEntries];
           bank  = entry.at.bank;
           if (open_q[bank] && row_q[bank] == entry.at.row) hit_wanted[bank] = 1'b1;
         end
       end
-      for (int unsigned i = 0; i < (ReadEntries > WriteEntries ? ReadEntries : WriteEntries); i++) begin
+      for (int unsigned i = 0; i < Scan; i++) begin
         if (i < count) begin
           entry = serve_writes ? write_q[i % WriteEntries] : read_q[i % ReadEntries];
           bank  = entry.at.bank;
@@ -263,7 +268,7 @@ module dram_channel
     endcase
 
     // Refresh, and rows nobody uses.
-    if (!command.valid) begin
+    if (!command.valid && (wanted != '0 || open_q != '0)) begin
       for (int unsigned r = 0; r < RANKS; r++) begin
         if (!command.valid && wanted[r] && reached(now_q, busy_until_q[r])) begin
           rank_pre_ready = 1'b1;
