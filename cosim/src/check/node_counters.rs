@@ -2,6 +2,7 @@
 //! Counters of the nodes: what DRAM ports, commits, answers and the counters of the cores say that
 //! each must read at the end of the run.
 
+mod commands;
 mod controller;
 mod seen;
 #[cfg(test)]
@@ -38,7 +39,7 @@ impl NodeCounterMonitor {
         Self {
             place: Place::new(info, config),
             cores: vec![CoreSeen::new(nodes); cores],
-            nodes: vec![NodeSeen::new(cores); nodes],
+            nodes: vec![NodeSeen::new(cores, usize::from(info.channels)); nodes],
             core_values: Vec::with_capacity(cores),
             node_values: Vec::with_capacity(nodes),
         }
@@ -107,7 +108,8 @@ impl Monitor for NodeCounterMonitor {
             }
             EventKind::Commit { node, .. }
             | EventKind::DramRead { node, .. }
-            | EventKind::DramWrite { node, .. } => {
+            | EventKind::DramWrite { node, .. }
+            | EventKind::DramCommand { node, .. } => {
                 if let Some(seen) = self.nodes.get_mut(usize::from(*node)) {
                     seen.event(&event.kind);
                 }

@@ -2,6 +2,7 @@
 //! The memory controller: commands against requests and time, queues, and what the configuration of
 //! the node rules out.
 
+use super::commands::Commands;
 use super::{NodeCounterMonitor, Report};
 use crate::dut::NodeCounts;
 use crate::dut::memory::{LinkLimit, NodeTiming};
@@ -81,8 +82,27 @@ fn timed(monitor: &NodeCounterMonitor, node: usize, timing: &NodeTiming, report:
     );
     // A row is opened before its first READ or WRITE, and may be closed without any.
     check("MEM-02", E::Activate, openings, u64::MAX);
+    let mut commands = Commands::default();
+    seen.channels
+        .iter()
+        .for_each(|channel| commands += channel.commands);
+    for (event, value) in [
+        (E::RowHit, commands.hits),
+        (
+            E::RowClosed,
+            commands.firsts.saturating_sub(get(E::RowConflict)),
+        ),
+        (
+            E::RowConflict,
+            commands.firsts.saturating_sub(get(E::RowClosed)),
+        ),
+        (E::Activate, commands.activates),
+        (E::Refresh, commands.refreshes),
+        (E::Turnaround, commands.turnarounds),
+    ] {
+        check("MEM-01", event, value, value);
+    }
     check("PMU-05", E::ReadForwarded, 0, accepted);
-    check("PMU-05", E::Turnaround, 0, columns);
     check("MEM-06", E::AgeOverride, 0, columns);
 
     let most = QUEUE.min(get(E::ReadQueue));

@@ -3,6 +3,7 @@
 
 use vmsa::FaultKind;
 
+use super::commands::ChannelSeen;
 use crate::dut::memory::{MemoryConfig, UNREACHABLE};
 use crate::dut::ports::{CommitKind, CoreRequest, CoreResponse, Info, Op, WalkEvent, WalkKind};
 use crate::sim::event::EventKind;
@@ -193,10 +194,12 @@ pub struct NodeSeen {
     pub stores: Vec<u64>,
     /// Compare-and-swaps and hardware updates that became visible, by core.
     pub swaps: Vec<u64>,
+    /// Commands on the bus of each memory channel.
+    pub channels: Vec<ChannelSeen>,
 }
 
 impl NodeSeen {
-    pub fn new(cores: usize) -> Self {
+    pub fn new(cores: usize, channels: usize) -> Self {
         Self {
             reads: 0,
             writes: 0,
@@ -204,6 +207,7 @@ impl NodeSeen {
             errors: 0,
             stores: vec![0; cores],
             swaps: vec![0; cores],
+            channels: vec![ChannelSeen::default(); channels],
         }
     }
 
@@ -229,6 +233,13 @@ impl NodeSeen {
                 self.writes += 1;
                 self.refused += u64::from(*error);
                 self.errors += u64::from(*error);
+            }
+            EventKind::DramCommand {
+                channel, command, ..
+            } => {
+                if let Some(seen) = self.channels.get_mut(usize::from(*channel)) {
+                    seen.command(command);
+                }
             }
             _ => {}
         }

@@ -6,7 +6,9 @@ use crate::check::feed::{assert_fires, assert_quiet, issue, judge, response, wal
 use crate::dut::memory::{DramTiming, LinkLimit, NodeTiming};
 use crate::dut::node_counter::NODE_COUNTERS;
 use crate::dut::ports::WalkKind::{Begin, Step};
-use crate::dut::ports::{CommitKind, CoreRequest, Counter, NodeCounter, NodeEvent, Traffic};
+use crate::dut::ports::{
+    CommitKind, CoreRequest, Counter, DramCommand, DramCommandKind, NodeCounter, NodeEvent, Traffic,
+};
 use vmsa::El;
 
 const VA: u64 = 0x4000_3000;
@@ -250,7 +252,7 @@ fn a_node_without_a_controller_counts_none_of_its_events() {
 }
 
 /// Node 0 with a controller that opened a row for the first read and found it open for the second.
-fn timed() -> (MemoryConfig, Values) {
+fn timed() -> (MemoryConfig, Vec<Event>, Values) {
     let mut config = MemoryConfig::flat(2);
     config.nodes[0] = Some(NodeTiming::new(DramTiming::DDR4_2666));
     config.links[0][0] = LinkLimit { rate: 1, burst: 1 };
@@ -265,22 +267,52 @@ fn timed() -> (MemoryConfig, Values) {
         values.change(0, NodeCounter::Event(event), value);
     }
     values.change(0, NodeCounter::RequestStall(0), 5);
-    (config, values)
+    let commands = [
+        (11, DramCommandKind::Activate),
+        (14, DramCommandKind::Read),
+        (19, DramCommandKind::Read),
+        (22, DramCommandKind::Precharge),
+    ];
+    let commands = commands.map(|(cycle, kind)| {
+        let command = DramCommand {
+            kind,
+            rank: 1,
+            group: 3,
+            bank: 2,
+            row: 7,
+            column: 0,
+        };
+        let kind = EventKind::DramCommand {
+            node: 0,
+            channel: 0,
+            command,
+        };
+        Event { cycle, kind }
+    });
+    let mut all = events();
+    all.extend(commands);
+    all.sort_by_key(|event| event.cycle);
+    (config, all, values)
 }
 
 #[test]
 fn a_controller_that_counts_what_it_can_have_done_is_quiet() {
-    let (config, values) = timed();
-    assert_quiet(&judged_with(config, events(), values));
+    let (config, events, values) = timed();
+    assert_quiet(&judged_with(config, events, values));
 }
 
 #[test]
 fn what_the_controller_cannot_have_done_fires() {
     for (event, value, requirement) in [
         (NodeEvent::RowHit, 2, "PMU-05"),
+        (NodeEvent::RowHit, 0, "MEM-01"),
+        (NodeEvent::RowClosed, 0, "MEM-01"),
+        (NodeEvent::RowConflict, 1, "MEM-01"),
+        (NodeEvent::Activate, 2, "MEM-01"),
+        (NodeEvent::Refresh, 1, "MEM-01"),
         (NodeEvent::Activate, 0, "MEM-02"),
         (NodeEvent::ReadForwarded, 3, "PMU-05"),
-        (NodeEvent::Turnaround, 3, "PMU-05"),
+        (NodeEvent::Turnaround, 1, "MEM-01"),
         (NodeEvent::AgeOverride, 3, "MEM-06"),
         (NodeEvent::ReadQueueMost, 33, "MEM-12"),
         (NodeEvent::WriteQueueMost, 1, "MEM-12"),
@@ -294,9 +326,9 @@ fn what_the_controller_cannot_have_done_fires() {
         (NodeEvent::TokenStall, 1, "MEM-13"),
         (NodeEvent::CreditStall, 1, "MEM-13"),
     ] {
-        let (config, mut values) = timed();
+        let (config, events, mut values) = timed();
         values.nodes[0].set(NodeCounter::Event(event), value);
-        let out = judged_with(config, events(), values);
+        let out = judged_with(config, events, values);
         assert_breaks(&out, requirement, NodeCounter::Event(event));
     }
 }
