@@ -38,7 +38,7 @@ module dvm_links
 
   for (genvar c = 0; c < Cores; c++) begin : gen_core
     localparam int unsigned Node = c / CoresPerNode;
-    logic valid, stalled_in, stalled_back, ready_back;
+    logic valid, room, stalled_in, stalled_back, ready_back;
     clocks_t delay_in, delay_back;
     assign delay_in   = distance_i[(32'(msg_i.source) / CoresPerNode) % CpuNodes][Node];
     assign delay_back = distance_i[Node][(32'(answer_to_i[c]) / CoresPerNode) % CpuNodes];
@@ -57,10 +57,11 @@ module dvm_links
         .ready_o(ready_o[c]),
         .valid_o(valid),
         .payload_o(msg_o[c]),
-        .ready_i(ready_i[c]),
+        .ready_i(room),
         .stalled_o(stalled_in)
     );
-    assign valid_o[c] = valid && ready_i[c];
+    assign room       = ready_i[c];
+    assign valid_o[c] = valid && room;
 
     delay_link #(
         .Width(8),
