@@ -25,6 +25,8 @@ use self::words::Words;
 
 /// Most nodes that hardware can have.
 pub const MAX_NODES: usize = 8;
+/// Places of the write queue of a channel.
+pub const WRITE_QUEUE: u8 = 32;
 /// SLIT distance of a node to itself.
 pub const LOCAL_DISTANCE: u8 = 10;
 /// SLIT distance of a node that cannot be reached.
@@ -84,6 +86,27 @@ pub enum MemoryConfigError {
         latency: u64,
         /// Clocks that it takes without any delay of the links.
         least: u64,
+    },
+    /// Writes would never be drained, or always.
+    #[error(
+        "a write drain from {high} writes to {low}: it begins at 1 to {WRITE_QUEUE}, and ends at fewer than \
+         it begins at"
+    )]
+    Drain {
+        /// Writes at which it begins.
+        high: u8,
+        /// Writes at which it ends.
+        low: u8,
+    },
+    /// A limit that lets nothing pass.
+    #[error(
+        "the link from node {from} to node {to} is limited to bursts of 0 bytes: nothing could pass"
+    )]
+    NoBurst {
+        /// Node that sends.
+        from: usize,
+        /// Node that receives.
+        to: usize,
     },
     /// An entry of the address map.
     #[error("entry {entry} of the address map: {why}")]
@@ -164,9 +187,14 @@ impl MemoryConfig {
         }
         self.check_latencies()?;
         self.map.encode(&mut words)?;
-        for link in self.links.iter().flatten() {
-            words.put(16, u64::from(link.rate));
-            words.put(16, u64::from(link.burst));
+        for (from, row) in self.links.iter().enumerate() {
+            for (to, link) in row.iter().enumerate() {
+                if link.rate != 0 && link.burst == 0 {
+                    return Err(MemoryConfigError::NoBurst { from, to });
+                }
+                words.put(16, u64::from(link.rate));
+                words.put(16, u64::from(link.burst));
+            }
         }
         words.bounded("latency unit (in sixteenths)", 16, self.latency_unit())?;
         words.skip(48);
@@ -255,6 +283,15 @@ mod tests {
         assert!(refused(|c| c.distance[0][1] = 9).contains("from node 0 to node 1"));
         assert!(refused(|c| c.latency_unit_ps = u64::MAX / 32).contains("latency unit"));
         assert!(refused(|c| c.map.entries[0].nodes = 0b111).contains("entry 0"));
+        assert!(refused(|c| c.links[1][2].rate = 1).contains("from node 1 to node 2"));
+        for drain in [(0, 0), (33, 8), (8, 8)] {
+            let mut config = MemoryConfig::flat(1);
+            let mut timing = NodeTiming::new(DramTiming::DDR4_2666);
+            timing.drain = drain;
+            config.nodes[0] = Some(timing);
+            let error = config.encode().unwrap_err().to_string();
+            assert!(error.contains("write drain"), "{error}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::words::Words;
-use super::{DramTiming, MemoryConfigError};
+use super::{DramTiming, MemoryConfigError, WRITE_QUEUE};
 
 /// `Fixed` of `rtl/mem/memory_system.sv`: clocks of a load from request to response besides links,
 /// controller and DRAM.
@@ -100,6 +100,10 @@ impl NodeTiming {
 
     pub(super) fn encode(&self, words: &mut Words) -> Result<(), MemoryConfigError> {
         let dram = &self.dram;
+        let (high, low) = self.drain;
+        if !(1..=WRITE_QUEUE).contains(&high) || low >= high {
+            return Err(MemoryConfigError::Drain { high, low });
+        }
         words.skip(16);
         for (what, ps) in [
             ("CL", dram.cl),
