@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use cosim::check::CHECKERS;
+use cosim::dut::memory::MemorySystem;
 use cosim::regress::Bench;
 use cosim::regress::context::RunContext;
 use cosim::regress::interrupt::Interrupt;
@@ -27,6 +28,7 @@ fn every_detector_sees_a_fault_of_its_own_and_is_quiet_otherwise() {
 #[test]
 fn no_checker_is_left_out() {
     let mut bench = Bench::new(RunContext::new("plants", "tiny", 1));
+    bench.setup().memory_system = MemorySystem::Ddr4;
     let simulation = bench.simulation().expect("it opens");
     let attached: BTreeSet<_> = simulation.monitors().collect();
     assert_eq!(attached, BTreeSet::from(CHECKERS));

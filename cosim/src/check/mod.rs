@@ -4,12 +4,14 @@
 pub mod bbm;
 pub mod counters;
 pub mod data;
+pub mod dram_timing;
 pub mod dvm;
 pub mod expectation;
 #[cfg(test)]
 pub(crate) mod feed;
 pub mod haf;
 pub mod home;
+pub mod memory_order;
 pub mod node_counters;
 pub mod operations;
 pub mod registers;
@@ -26,10 +28,12 @@ pub mod walks;
 pub use bbm::BbmMonitor;
 pub use counters::CounterMonitor;
 pub use data::DataMonitor;
+pub use dram_timing::DramTimingMonitor;
 pub use dvm::DvmMonitor;
 pub use expectation::Expectation;
 pub use haf::HafMonitor;
 pub use home::HomeMonitor;
+pub use memory_order::MemoryOrderMonitor;
 pub use node_counters::NodeCounterMonitor;
 pub use response::ResponseMonitor;
 pub use runs::RunMonitor;
@@ -46,14 +50,17 @@ use crate::arch::Profile;
 use crate::dut::ports::Straps;
 use crate::sim::Simulation;
 
-/// Every checker that [`attach`] adds, by its name in reports.
-pub const CHECKERS: [&str; 13] = [
+/// Every checker that [`attach`] adds, by its name in reports; those of the memory controllers only if
+/// memory has timing.
+pub const CHECKERS: [&str; 15] = [
     bbm::NAME,
     runs::NAME,
     data::NAME,
+    dram_timing::NAME,
     counters::NAME,
     haf::NAME,
     home::NAME,
+    memory_order::NAME,
     node_counters::NAME,
     dvm::NAME,
     response::NAME,
@@ -100,6 +107,11 @@ pub fn attach(simulation: &mut Simulation, straps: Straps) -> Checkers {
     let memory = simulation.handle().memory_system().clone();
     simulation.add_monitor(NodeCounterMonitor::new(&info, memory));
     simulation.add_monitor(Scoreboard::new(profile(&straps)));
+    let memory = simulation.handle().memory_system().clone();
+    if memory.nodes.iter().any(Option::is_some) {
+        simulation.add_monitor(DramTimingMonitor::new(&memory, &info));
+        simulation.add_monitor(MemoryOrderMonitor::new(&memory, &info));
+    }
     checkers
 }
 
