@@ -7,3 +7,8 @@ sva/access_unit_sva.sv
 sva/dvm_port_sva.sv
 sva/home_agent_sva.sv
 sva/request_inbox_sva.sv
+sva/delay_link_sva.sv
+sva/turn_arbiter_sva.sv
+sva/memory_controller_sva.sv
+sva/dram_channel_sva.sv
+sva/dvm_links_sva.sv

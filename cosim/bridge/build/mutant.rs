@@ -174,7 +174,7 @@ pub fn write_table(mutants: &[Mutant], out_dir: &Path) -> Result<(), BuildError>
             _ => format!("{module} with {mutated:?} for {original:?}"),
         };
         let plant = format!(
-            "PlantInfo {{ number: {}, id: {id:?}, config: \"mutated\", file: {file:?}, fires: \"\", sees: \"\", also: &[], why: {why:?} }}",
+            "PlantInfo {{ number: {}, id: {id:?}, config: \"mutated\", file: {file:?}, fires: \"\", sees: \"\", also: &[], memory: \"\", why: {why:?} }}",
             i + 1
         );
         let _ = writeln!(

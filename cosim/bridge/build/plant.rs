@@ -34,6 +34,9 @@ pub struct Plant {
     /// Other detectors that rightly speak as early.
     #[serde(default)]
     pub also: Vec<String>,
+    /// The memory system with which the fault is run; empty for that of the load.
+    #[serde(default)]
+    pub memory: String,
     pub why: String,
 }
 
@@ -66,13 +69,14 @@ pub fn write_table(plants: &[Plant], out_dir: &Path) -> Result<(), BuildError> {
     for (i, p) in plants.iter().enumerate() {
         let _ = writeln!(
             table,
-            "    PlantInfo {{ number: {}, id: {:?}, config: \"planted\", file: {:?}, fires: {:?}, sees: {:?}, also: &{:?}, why: {:?} }},",
+            "    PlantInfo {{ number: {}, id: {:?}, config: \"planted\", file: {:?}, fires: {:?}, sees: {:?}, also: &{:?}, memory: {:?}, why: {:?} }},",
             i + 1,
             p.id,
             p.file,
             p.fires,
             p.sees,
             p.also,
+            p.memory,
             p.why
         );
     }

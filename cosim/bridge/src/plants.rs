@@ -20,6 +20,8 @@ pub struct PlantInfo {
     pub sees: &'static str,
     /// Other detectors that rightly speak as early.
     pub also: &'static [&'static str],
+    /// Name of the memory system with which it is run; empty for that of the load.
+    pub memory: &'static str,
     /// What the fault does.
     pub why: &'static str,
 }

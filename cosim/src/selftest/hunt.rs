@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::{WINDOW, assertion_name};
 use crate::check::{ASSERTION, Violations};
+use crate::dut::memory::MemorySystem;
 use crate::regress::context::RunContext;
 use crate::regress::interrupt::Interrupt;
 use crate::regress::testbench::PLANTED;
@@ -16,8 +17,9 @@ use crate::sim::{Memory, RunEnd};
 
 /// Cycles between two looks at the violations.
 const LOOK: u64 = 500;
-/// Cycles of the whole stimulus, hangs included, at most.
-const LIMIT: u64 = 400_000;
+/// Cycles of the whole stimulus, hangs included, at most: several times what it takes with memory as slow
+/// as it gets.
+const LIMIT: u64 = 4_000_000;
 /// A walk that does not end is reported after 2^16 cycles, so the watchdog has to wait for longer.
 const PATIENCE: u64 = 80_000;
 
@@ -68,18 +70,20 @@ fn bench(interrupt: &Interrupt) -> Bench {
     })
 }
 
-/// Runs what `start` loads, with plant `number` if that is given, until [`WINDOW`] cycles after the
+/// Runs what `start` loads on `memory`, with plant `number` if that is given, until [`WINDOW`] cycles after the
 /// first report, or to its end.
 ///
 /// # Errors
 /// When the simulation cannot be set up, and after Ctrl-C.
 pub fn hunt(
     number: Option<u32>,
+    memory: MemorySystem,
     interrupt: &Interrupt,
     start: impl FnOnce(&mut Bench) -> Result<(), Failure>,
 ) -> Result<Hunt, Failure> {
     let mut bench = bench(interrupt);
     bench.setup().plant = number;
+    bench.setup().memory_system = memory;
     bench.setup().stop_on_violation = false;
     bench.setup().watchdog = PATIENCE;
     start(&mut bench)?;

@@ -42,7 +42,8 @@ pub struct SoftwareFault {
 /// What a crate of testbenches brings to the self-test.
 #[derive(Debug, Clone, Copy)]
 pub struct Stimuli {
-    /// Set-ups of the hardware under which `start` meets different mechanisms.
+    /// Set-ups of the hardware under which `start` meets different mechanisms; what it loads may depend
+    /// on the memory system that is set up as well.
     pub setups: usize,
     /// Straps the hardware as the set-up of that number says, loads memory, and spawns the load that
     /// exercises everything.

@@ -16,6 +16,8 @@ pub struct Fault {
     pub sees: &'static str,
     /// Other detectors that rightly speak as early.
     pub also: &'static [&'static str],
+    /// Name of the memory system with which it is run; empty for that of the load.
+    pub memory: &'static str,
 }
 
 /// Whether a fault was seen as declared.
@@ -145,6 +147,7 @@ mod tests {
         fires: "X-1",
         sees: "a",
         also: &["b"],
+        memory: "",
     };
 
     fn hunt(speakers: &[(&str, &str)]) -> Hunt {

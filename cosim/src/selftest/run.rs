@@ -4,11 +4,12 @@
 use super::hunt::{Hunt, hunt};
 use super::outcome::{Fault, Outcome, Row, judge};
 use super::{SoftwareFault, Stimuli, detectors};
+use crate::dut::memory::{MemorySystem, UnknownMemorySystem};
 use crate::nearest::nearest;
-use crate::regress::Failure;
 use crate::regress::failure::FailureKind;
 use crate::regress::interrupt::Interrupt;
 use crate::regress::spread::{Told, spread};
+use crate::regress::{Bench, Failure};
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -22,8 +23,8 @@ pub struct Options {
 /// One thing to run.
 #[derive(Debug, Clone, Copy)]
 enum Task {
-    /// The load without a fault, under that set-up.
-    Clean(usize),
+    /// The load without a fault, under that set-up, with the memory system of that name.
+    Clean(usize, &'static str),
     /// A fault of the RTL, by its number.
     Hardware(Fault, u32),
     /// A fault of software.
@@ -59,6 +60,7 @@ fn tasks(stimuli: &Stimuli) -> Vec<Task> {
             fires: plant.fires,
             sees: plant.sees,
             also: plant.also,
+            memory: plant.memory,
         };
         Task::Hardware(fault, plant.number)
     });
@@ -68,6 +70,7 @@ fn tasks(stimuli: &Stimuli) -> Vec<Task> {
             fires: software.fires,
             sees: software.sees,
             also: software.also,
+            memory: "",
         };
         Task::Software(fault, software)
     });
@@ -82,13 +85,19 @@ fn tasks(stimuli: &Stimuli) -> Vec<Task> {
 pub fn selection(stimuli: &Stimuli, names: &[String]) -> Result<Selection, String> {
     let (all, known) = (tasks(stimuli), detectors());
     let fault = |task: &Task| match task {
-        Task::Clean(_) => None,
+        Task::Clean(..) => None,
         Task::Hardware(fault, _) | Task::Software(fault, _) => Some(*fault),
     };
     if names.is_empty() {
-        let clean = (0..stimuli.setups).map(Task::Clean);
+        let mut memories: Vec<_> = all.iter().filter_map(fault).map(|f| f.memory).collect();
+        memories.sort_unstable();
+        memories.dedup();
+        let clean = memories.into_iter().flat_map(|memory| {
+            let setups = 0..stimuli.setups;
+            setups.map(move |setup| Task::Clean(setup, memory))
+        });
         return Ok(Selection {
-            tasks: clean.chain(all).collect(),
+            tasks: clean.chain(all.iter().copied()).collect(),
             detectors: known,
         });
     }
@@ -150,12 +159,12 @@ pub fn run(
 
 fn one(stimuli: &'static Stimuli, task: &Task, interrupt: &Interrupt) -> Row {
     let (fault, hunted) = match task {
-        Task::Clean(setup) => (None, hunted(None, *setup, stimuli, interrupt)),
+        Task::Clean(setup, memory) => (None, hunted(None, *setup, memory, stimuli, interrupt)),
         Task::Hardware(fault, number) => {
             // What one set-up has to do without, another has.
             let mut last = Ok((0, Hunt::default()));
             for setup in 0..stimuli.setups {
-                last = hunted(Some(*number), setup, stimuli, interrupt);
+                last = hunted(Some(*number), setup, fault.memory, stimuli, interrupt);
                 if last
                     .as_ref()
                     .map_or(true, |(_, hunt)| !hunt.speakers.is_empty())
@@ -166,7 +175,7 @@ fn one(stimuli: &'static Stimuli, task: &Task, interrupt: &Interrupt) -> Row {
             (Some(*fault), last)
         }
         Task::Software(fault, software) => {
-            let hunt = hunt(None, interrupt, software.start);
+            let hunt = hunt(None, MemorySystem::Default, interrupt, software.start);
             (Some(*fault), hunt.map(|hunt| (0, hunt)))
         }
     };
@@ -192,11 +201,19 @@ fn one(stimuli: &'static Stimuli, task: &Task, interrupt: &Interrupt) -> Row {
 fn hunted(
     number: Option<u32>,
     setup: usize,
+    memory: &str,
     stimuli: &Stimuli,
     interrupt: &Interrupt,
 ) -> Result<(usize, Hunt), Failure> {
     if interrupt.raised() {
         return Err(Failure::interrupted());
     }
-    hunt(number, interrupt, |bench| (stimuli.start)(bench, setup)).map(|hunt| (setup, hunt))
+    let memory = match memory {
+        "" => MemorySystem::Default,
+        name => name
+            .parse()
+            .map_err(|error: UnknownMemorySystem| Failure::setup(error.to_string()))?,
+    };
+    let start = |bench: &mut Bench| (stimuli.start)(bench, setup);
+    hunt(number, memory, interrupt, start).map(|hunt| (setup, hunt))
 }

@@ -2,8 +2,10 @@
 //! What the self-test runs: the load that meets every mechanism once, small stimuli that break rules of
 //! software, and a testbench that does all of it within a regression.
 
+mod pressure;
 mod software;
 
+use cosim::dut::memory::MemorySystem;
 use cosim::regress::interrupt::Interrupt;
 use cosim::regress::{Bench, Failure, Testbench};
 use cosim::selftest::{Options, Stimuli, Summary, run, selection};
@@ -26,6 +28,10 @@ pub static TESTBENCHES: &[Testbench] = &[Testbench {
 }];
 
 fn load(bench: &mut Bench, setup: usize) -> Result<(), Failure> {
+    let timed = bench.setup().memory_system != MemorySystem::Default;
+    if timed && setup == 0 {
+        return pressure::start(bench);
+    }
     Exercise::load(bench, setup)?.start(bench)
 }
 
