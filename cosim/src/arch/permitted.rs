@@ -7,6 +7,8 @@
 //! answer equals a walk of memory as it is now, which is always permitted; only the others pay for the
 //! exploration of past values, past contexts and the other descriptors of contiguous runs.
 
+use std::ops::Range;
+
 use vmsa::TlbiScope;
 
 use super::access::{Access, Outcome};
@@ -58,6 +60,8 @@ pub struct Permitted {
     pub(super) pes: Vec<Option<Pe>>,
     /// Word address and cycle of error responses, oldest first.
     errors: Vec<(u64, u64)>,
+    /// Addresses that answer with an error whenever they are asked (NOC-03).
+    refused: Vec<Range<u64>>,
     /// Values that ended by this cycle are lawful for nobody.
     unused: u64,
 }
@@ -96,6 +100,11 @@ impl Permitted {
     /// The word at `address` changed, for every observer, from `before` to `after` at `cycle`.
     pub fn commit(&mut self, cycle: u64, address: u64, before: u64, after: u64) {
         self.history.record(cycle, address & !7, before, after);
+    }
+
+    /// Every read or write of these addresses gets an error response.
+    pub fn refuse(&mut self, addresses: Vec<Range<u64>>) {
+        self.refused = addresses;
     }
 
     /// A read or write of the word at `address` got an error response at `cycle`.
@@ -384,6 +393,10 @@ impl Permitted {
         self.errors
             .iter()
             .any(|&(word, cycle)| word == address & !7 && (from..=to).contains(&cycle))
+            || self
+                .refused
+                .iter()
+                .any(|refused| refused.contains(&address))
     }
 }
 

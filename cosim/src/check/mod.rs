@@ -106,7 +106,8 @@ pub fn attach(simulation: &mut Simulation, straps: Straps) -> Checkers {
     simulation.add_monitor(CounterMonitor::new(straps, &info, map));
     let memory = simulation.handle().memory_system().clone();
     simulation.add_monitor(NodeCounterMonitor::new(&info, memory));
-    simulation.add_monitor(Scoreboard::new(profile(&straps)));
+    let refused = simulation.memory_system().refused(info.cpu_nodes);
+    simulation.add_monitor(Scoreboard::new(profile(&straps)).refusing(refused));
     let memory = simulation.handle().memory_system().clone();
     if memory.nodes.iter().any(Option::is_some) {
         simulation.add_monitor(DramTimingMonitor::new(&memory, &info));

@@ -2,6 +2,8 @@
 //! The scoreboard: every answer of every core that translates is held against the set that the architectural model
 //! permits from the request to the answer (ORD-01).
 
+use std::ops::Range;
+
 use vmsa::El;
 
 use super::{Violation, Violations};
@@ -40,6 +42,13 @@ impl Scoreboard {
             judge: Permitted::new(profile),
             judged: 0,
         }
+    }
+
+    /// As it is, for memory that refuses `addresses` to some core (NOC-03).
+    #[must_use]
+    pub fn refusing(mut self, addresses: Vec<Range<u64>>) -> Self {
+        self.judge.refuse(addresses);
+        self
     }
 
     /// Number of answers judged.

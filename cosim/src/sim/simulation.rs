@@ -102,6 +102,12 @@ impl Simulation {
         self.handle.info()
     }
 
+    /// Links, address map and timing of the memory system.
+    #[must_use]
+    pub fn memory_system(&self) -> &MemoryConfig {
+        &self.handle.shared.memory_system
+    }
+
     /// Which node is home to which address.
     #[must_use]
     pub fn address_map(&self) -> &AddressMap {

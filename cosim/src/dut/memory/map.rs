@@ -9,7 +9,7 @@ pub const MAP_ENTRIES: usize = 8;
 /// Addresses of an entry begin and end at multiples of this many bytes: 2 MB.
 pub const MAP_UNIT: u64 = 1 << 21;
 /// Bytes of physical address space.
-const PA_SIZE: u64 = 1 << 48;
+pub(super) const PA_SIZE: u64 = 1 << 48;
 /// log2 of the bytes that follow each other on one node of an entry.
 const INTERLEAVE: u32 = 12;
 
@@ -49,12 +49,18 @@ impl AddressMap {
     /// The home of `address`; `None` if it has none.
     #[must_use]
     pub fn home(&self, address: u64) -> Option<u8> {
-        let covers = |entry: &&MapEntry| (entry.base..entry.end).contains(&address);
-        let entry = self.entries.iter().find(covers)?;
-        let turn = (address >> INTERLEAVE) as u32 & (entry.nodes.count_ones().checked_sub(1)?);
+        let nodes = self.nodes(address)?;
+        let turn = (address >> INTERLEAVE) as u32 & (nodes.count_ones().checked_sub(1)?);
         (0..MAX_NODES as u8)
-            .filter(|node| entry.nodes >> node & 1 == 1)
+            .filter(|node| nodes >> node & 1 == 1)
             .nth(turn as usize)
+    }
+
+    /// The nodes that share the range of `address`, one bit each; `None` if it has no home.
+    #[must_use]
+    pub fn nodes(&self, address: u64) -> Option<u8> {
+        let covers = |entry: &&MapEntry| (entry.base..entry.end).contains(&address);
+        Some(self.entries.iter().find(covers)?.nodes)
     }
 
     pub(super) fn encode(&self, words: &mut Words) -> Result<(), MemoryConfigError> {

@@ -19,6 +19,8 @@ pub use node::{NodeTiming, PagePolicy, Port, Tail};
 pub use system::{MemorySystem, UnknownMemorySystem};
 pub use topology::{NODE_SPAN, node_base, slow_tier};
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use self::words::Words;
@@ -162,6 +164,26 @@ impl MemoryConfig {
         }
     }
 
+    /// The addresses that some of the first `cpu_nodes` nodes gets an error for (NOC-03): those without
+    /// a home, and the entries of the map with a node out of reach.
+    #[must_use]
+    pub fn refused(&self, cpu_nodes: u8) -> Vec<Range<u64>> {
+        let out_of_reach = |nodes: u8| {
+            let reach = self.distance.iter().take(usize::from(cpu_nodes));
+            reach
+                .flat_map(|row| row.iter().enumerate())
+                .any(|(node, &distance)| nodes >> node & 1 == 1 && distance == UNREACHABLE)
+        };
+        let ends = self.map.entries.iter().flat_map(|e| [e.base, e.end]);
+        let mut ends: Vec<u64> = ends.chain([0, map::PA_SIZE]).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        let between = ends.windows(2).map(|pair| pair[0]..pair[1]);
+        between
+            .filter(|range| self.map.nodes(range.start).is_none_or(out_of_reach))
+            .collect()
+    }
+
     /// The words of the configuration input.
     ///
     /// # Errors
@@ -270,6 +292,27 @@ mod tests {
         assert_eq!(words[80 + (8 + 2) / 2] as u32, 0x5678_1234);
         assert_eq!(words[112], 288);
         assert_eq!(words[72] >> 63, 1);
+    }
+
+    #[test]
+    fn addresses_without_a_home_or_out_of_reach_are_known() {
+        let mut config = MemoryConfig::flat(2);
+        assert_eq!(config.refused(2), []);
+        let (low, high) = (1 << 30, 1 << 40);
+        config.map.entries[1] = config.map.entries[0];
+        config.map.entries[0] = MapEntry {
+            base: low,
+            end: 2 * low,
+            nodes: 0b10,
+        };
+        config.map.entries[1].end = high;
+        config.map.entries[1].nodes = 0b01;
+        assert_eq!(config.refused(2), [high..map::PA_SIZE]);
+        config.distance[0][1] = UNREACHABLE;
+        assert_eq!(config.refused(2), [low..2 * low, high..map::PA_SIZE]);
+        config.distance[0][1] = 20;
+        config.distance[1][1] = UNREACHABLE;
+        assert_eq!(config.refused(1), [high..map::PA_SIZE]);
     }
 
     #[test]
