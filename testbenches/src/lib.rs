@@ -10,6 +10,7 @@ pub mod coverage;
 pub mod experiment;
 pub mod invalidation;
 pub mod litmus;
+pub mod memory;
 pub mod random;
 pub mod selftest;
 pub mod shrunk;
@@ -80,6 +81,16 @@ const MODULES: &[&[Testbench]] = &[
     walker::table_reuse::TESTBENCHES,
     walker::in_flight::TESTBENCHES,
     walker::update_order::TESTBENCHES,
+    memory::latency::TESTBENCHES,
+    memory::load::TESTBENCHES,
+    memory::links::TESTBENCHES,
+    memory::refused::TESTBENCHES,
+    memory::order::TESTBENCHES,
+    memory::atomics::TESTBENCHES,
+    memory::coherence::TESTBENCHES,
+    memory::migration::TESTBENCHES,
+    memory::invariance::TESTBENCHES,
+    memory::distance::TESTBENCHES,
     coverage::places::TESTBENCHES,
     coverage::faults::TESTBENCHES,
     coverage::updates::TESTBENCHES,

@@ -43,7 +43,7 @@ const AP2: u64 = 1 << 7;
 /// External abort, not on a walk.
 const ACCESS_ABORT: Fsc = Fsc(0x10);
 
-fn on_walk(bench: &mut Bench) -> Result<(), Failure> {
+pub(crate) fn on_walk(bench: &mut Bench) -> Result<(), Failure> {
     for (granule, va_bits) in [
         (Granule::K4, 48),
         (Granule::K4, 39),
@@ -104,7 +104,7 @@ fn on_walk(bench: &mut Bench) -> Result<(), Failure> {
     Ok(())
 }
 
-fn on_update(bench: &mut Bench) -> Result<(), Failure> {
+pub(crate) fn on_update(bench: &mut Bench) -> Result<(), Failure> {
     for level in [1, 2, 3] {
         bench.restart()?;
         let watch = Watch::on(bench)?;
@@ -191,7 +191,7 @@ fn on_update(bench: &mut Bench) -> Result<(), Failure> {
     Ok(())
 }
 
-fn on_access(bench: &mut Bench) -> Result<(), Failure> {
+pub(crate) fn on_access(bench: &mut Bench) -> Result<(), Failure> {
     let mut tree = Tree::new(VaRange::Lower, Granule::K4, 48, TABLES);
     tree.map(VA, 3, user_rw(Granule::K4, 3, PAGE));
     tree.load(bench)?;
