@@ -33,6 +33,8 @@ pub const WRITE_QUEUE: u8 = 32;
 pub const LOCAL_DISTANCE: u8 = 10;
 /// SLIT distance of a node that cannot be reached.
 pub const UNREACHABLE: u8 = 255;
+/// Most clocks that a link can delay a message: later is earlier to its 16-bit clock.
+pub const LONGEST_DELAY: u64 = (1 << 15) - 1;
 /// Words of the configuration input.
 pub const CONFIG_WORDS: usize = cosim_bridge::MEMORY_WORDS;
 
@@ -88,6 +90,21 @@ pub enum MemoryConfigError {
         latency: u64,
         /// Clocks that it takes without any delay of the links.
         least: u64,
+    },
+    /// A way that is longer than a link can count.
+    #[error(
+        "distance {distance} from node {from} to node {to} is a latency of {latency} clocks, a link counts \
+         to {LONGEST_DELAY}: lower the distance or the latency unit"
+    )]
+    TooFar {
+        /// Node that asks.
+        from: usize,
+        /// Node asked.
+        to: usize,
+        /// The distance.
+        distance: u8,
+        /// Clocks that distance and latency unit make of it.
+        latency: u64,
     },
     /// Writes would never be drained, or always.
     #[error(
@@ -247,10 +264,18 @@ impl MemoryConfig {
         }
         for (from, row) in self.distance.iter().enumerate() {
             for (to, &distance) in row.iter().enumerate() {
+                let latency = u64::from(distance).saturating_mul(self.latency_unit()) >> 4;
+                if distance != UNREACHABLE && latency > LONGEST_DELAY {
+                    return Err(MemoryConfigError::TooFar {
+                        from,
+                        to,
+                        distance,
+                        latency,
+                    });
+                }
                 let (Some(_), Some(timing)) = (&self.nodes[from], &self.nodes[to]) else {
                     continue;
                 };
-                let latency = u64::from(distance).saturating_mul(self.latency_unit()) >> 4;
                 let least = timing.least_latency(self.clock_ps);
                 if distance != UNREACHABLE && latency < least {
                     return Err(MemoryConfigError::TooNear {
@@ -307,12 +332,13 @@ mod tests {
         };
         config.map.entries[1].end = high;
         config.map.entries[1].nodes = 0b01;
-        assert_eq!(config.refused(2), [high..map::PA_SIZE]);
+        let beyond = high..map::PA_SIZE;
+        assert_eq!(config.refused(2), std::slice::from_ref(&beyond));
         config.distance[0][1] = UNREACHABLE;
         assert_eq!(config.refused(2), [low..2 * low, high..map::PA_SIZE]);
         config.distance[0][1] = 20;
         config.distance[1][1] = UNREACHABLE;
-        assert_eq!(config.refused(1), [high..map::PA_SIZE]);
+        assert_eq!(config.refused(1), [beyond]);
     }
 
     #[test]
@@ -326,6 +352,7 @@ mod tests {
         assert!(refused(|c| c.distance[0][1] = 9).contains("from node 0 to node 1"));
         assert!(refused(|c| c.latency_unit_ps = u64::MAX / 32).contains("latency unit"));
         assert!(refused(|c| c.map.entries[0].nodes = 0b111).contains("entry 0"));
+        assert!(refused(|c| c.latency_unit_ps = 900_000).contains("a link counts to 32767"));
         assert!(refused(|c| c.links[1][2].rate = 1).contains("from node 1 to node 2"));
         for drain in [(0, 0), (33, 8), (8, 8)] {
             let mut config = MemoryConfig::flat(1);

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::words::Words;
-use super::{DramTiming, MemoryConfigError, WRITE_QUEUE};
+use super::{DramTiming, LONGEST_DELAY, MemoryConfigError, WRITE_QUEUE};
 
 /// `Fixed` of `rtl/mem/memory_system.sv`: clocks of a load from request to response besides links,
 /// controller and DRAM.
@@ -149,6 +149,14 @@ impl NodeTiming {
             write_rate: 0,
             tail: Tail::default(),
         });
+        let longest = (port.delay_ps + port.tail.extra_ps).div_ceil(words.clock_ps());
+        if longest > LONGEST_DELAY {
+            return Err(MemoryConfigError::TooLong {
+                what: "port delay with its tail",
+                clocks: longest,
+                most: LONGEST_DELAY,
+            });
+        }
         words.time("port delay", port.delay_ps)?;
         words.put(8, u64::from(port.credits));
         words.skip(24);

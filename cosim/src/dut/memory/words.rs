@@ -25,6 +25,11 @@ impl Words {
         self.at += bits;
     }
 
+    /// Picoseconds of a clock.
+    pub(super) fn clock_ps(&self) -> u64 {
+        self.clock_ps
+    }
+
     /// Leaves `bits` zero.
     pub(super) fn skip(&mut self, bits: usize) {
         self.at += bits;

@@ -78,8 +78,8 @@ pub fn matrix(context: &mut Context<'_>, system: &System) -> Result<Matrix, Expe
     let seed = Seed::new(context.parameters.seed).child("memory-latency");
     let mut samples =
         vec![vec![Vec::new(); usize::from(system.info.nodes)]; usize::from(system.info.cpu_nodes)];
-    for from in system.from_nodes() {
-        for to in system.to_nodes() {
+    for from in system.source_nodes() {
+        for to in system.target_nodes() {
             let done = usize::from(from) * usize::from(system.info.nodes) + usize::from(to);
             (context.progress)("idle latency", done, pairs);
             let mut rng = seed.child(&format!("{from} to {to}")).rng();
@@ -119,8 +119,8 @@ impl Matrix {
     }
 
     fn per_pair(system: &System, of: impl Fn(u8, u8) -> f64) -> Vec<Vec<f64>> {
-        let row = |from| system.to_nodes().map(|to| of(from, to)).collect();
-        system.from_nodes().map(row).collect()
+        let row = |from| system.target_nodes().map(|to| of(from, to)).collect();
+        system.source_nodes().map(row).collect()
     }
 
     pub fn nanoseconds(&self, system: &System) -> Vec<Vec<f64>> {
@@ -139,7 +139,7 @@ impl Matrix {
             false => "DRAM",
         };
         let heads = system
-            .to_nodes()
+            .target_nodes()
             .map(|to| format!("node {to}, {} (ns)", kind(to)));
         let samples = self.samples[0][0].len();
         let title = format!(
@@ -147,19 +147,19 @@ impl Matrix {
         );
         let mut table = Table::new(&title, 1, &["from"]);
         table.columns.extend(heads);
-        for from in system.from_nodes() {
+        for from in system.source_nodes() {
             let mut row = vec![format!("node {from}")];
             row.extend(
                 system
-                    .to_nodes()
+                    .target_nodes()
                     .map(|to| format!("{:.1}", self.latency_ns(system, from, to))),
             );
             table.rows.push(row);
         }
-        for from in system.from_nodes() {
+        for from in system.source_nodes() {
             let mut row = vec![format!("node {from}, expected")];
             let expected = |to| format!("{:.1}", system.latency_ps(from, to) as f64 / 1000.0);
-            row.extend(system.to_nodes().map(expected));
+            row.extend(system.target_nodes().map(expected));
             table.rows.push(row);
         }
         table
@@ -169,8 +169,8 @@ impl Matrix {
     pub fn check(&self, system: &System) -> Check {
         let clock = system.nanoseconds(1);
         let mut worst = (0.0, 0, 0);
-        for from in system.from_nodes() {
-            for to in system.to_nodes() {
+        for from in system.source_nodes() {
+            for to in system.target_nodes() {
                 let expected = system.latency_ps(from, to) as f64 / 1000.0;
                 let off = self.latency_ns(system, from, to) - expected;
                 if off.is_nan() || off.abs() > f64::abs(worst.0) {
@@ -215,14 +215,14 @@ pub fn services(
     system: &System,
 ) -> Result<Vec<Service>, ExperimentError> {
     let mut services = Vec::new();
-    for to in system.to_nodes() {
+    for to in system.target_nodes() {
         (context.progress)(
             "service times",
             usize::from(to),
             usize::from(system.info.nodes),
         );
         let nearest = system
-            .from_nodes()
+            .source_nodes()
             .min_by_key(|&from| system.distance(from, to));
         let from = nearest.unwrap_or(0);
         let core = system.cores_of(from).start;

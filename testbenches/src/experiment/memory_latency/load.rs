@@ -162,7 +162,7 @@ pub fn run(
 /// Memory as node 0 sees it: its own, the nearest of another socket, the nearest slow tier.
 pub fn targets(system: &System) -> Vec<(String, u8)> {
     let nearest = |slow: bool| {
-        let others = system.to_nodes().filter(|&node| node != 0);
+        let others = system.target_nodes().filter(|&node| node != 0);
         others
             .filter(|&node| system.slow(node) == slow)
             .min_by_key(|&node| system.distance(0, node))

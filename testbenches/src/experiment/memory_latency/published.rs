@@ -28,7 +28,7 @@ pub fn table(matrix: &Matrix, points: &[Point], system: &System) -> Table {
         "none by construction: LAT is chosen from these figures, and the delay of the path makes up for DRAM"
             .to_owned(),
     );
-    let others = || system.to_nodes().filter(|&node| node != 0);
+    let others = || system.target_nodes().filter(|&node| node != 0);
     if let Some(remote) = others().find(|&node| !system.slow(node)) {
         let ns = latency(remote);
         row(
@@ -67,10 +67,10 @@ pub fn table(matrix: &Matrix, points: &[Point], system: &System) -> Table {
             "more: the slow tier stands for an expander with DDR4 behind it, not for a pool near by".to_owned(),
         );
     }
-    let random = points
+    let mut random = points
         .iter()
         .filter(|point| point.target == "local DRAM" && point.pattern == Pattern::Random);
-    let (first, last) = (random.clone().next(), random.last());
+    let (first, last) = (random.clone().next(), random.next_back());
     if let (Some(first), Some(last)) = (first, last) {
         row(
             "loaded local DRAM",

@@ -78,12 +78,12 @@ impl System {
     }
 
     /// Nodes with cores.
-    pub fn from_nodes(&self) -> std::ops::Range<u8> {
+    pub fn source_nodes(&self) -> std::ops::Range<u8> {
         0..self.info.cpu_nodes
     }
 
     /// Nodes with memory: all.
-    pub fn to_nodes(&self) -> std::ops::Range<u8> {
+    pub fn target_nodes(&self) -> std::ops::Range<u8> {
         0..self.info.nodes
     }
 
@@ -179,8 +179,8 @@ impl System {
     pub fn json(&self) -> Value {
         json!({
             "clock_ps": self.memory.clock_ps, "latency_unit_ps": self.memory.latency_unit_ps,
-            "distance": self.from_nodes()
-                .map(|from| self.to_nodes().map(|to| self.distance(from, to)).collect())
+            "distance": self.source_nodes()
+                .map(|from| self.target_nodes().map(|to| self.distance(from, to)).collect())
                 .collect::<Vec<Vec<u8>>>(),
             "nodes": self.nodes, "cores": self.info.cores, "cpu_nodes": self.info.cpu_nodes,
             "channels": self.info.channels,
