@@ -13,7 +13,7 @@
 // Choice: the oldest request once it is older than the age cap, then row hits, then the oldest; walks
 // before others of one kind. While the oldest is over age, others may go, but nothing at its bank.
 // Writes wait until there are enough of them, or they are old and nothing else waits. Reads and writes
-// take turns: a drain ends at the latest when as many writes have gone as were queued at its begin, and
+// take turns: a drain is as long as what was queued at its begin above the low mark, also if more comes, and
 // the next one begins after the reads that waited then (MEM-07). Each rank is refreshed when it is idle;
 // with eight refreshes owing nothing else is begun in it, hits of open rows included (MEM-08).
 module dram_channel
@@ -523,7 +523,8 @@ module dram_channel
             now_q, write_arrival_q[0] + instant_t'(timing_i.write_age)
         )))) begin
           draining_q  <= 1'b1;
-          turn_left_q <= turn_t'(writes_q);
+          turn_left_q <= 32'(writes_q) > 32'(timing_i.drain_low)
+              ? turn_t'(32'(writes_q) - 32'(timing_i.drain_low)) : turn_t'(writes_q);
         end
 
         if (landing) flight_head_q <= flight_head_q + flight_t'(1);

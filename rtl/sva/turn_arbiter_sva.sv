@@ -2,15 +2,14 @@
 //
 // Assertions on arbitration: nobody waits for more than one message of each other input.
 module turn_arbiter_sva #(
-    parameter int unsigned Inputs = 1,
-    parameter int unsigned Width = 8
+    parameter int unsigned Inputs = 1
 ) (
     input logic clk_i,
     input logic rst_ni,
     input logic [Inputs-1:0] valid_i,
     input logic [Inputs-1:0] ready_o,
     input logic valid_o,
-    input logic [Width-1:0] payload_o,
+    input logic [(Inputs > 1 ? $clog2(Inputs) : 1)-1:0] from_o,
     input logic ready_i
 );
 
@@ -31,9 +30,9 @@ module turn_arbiter_sva #(
   else sva_pkg::sva_fired("NOC-08", "an input waited for more than one message of each other input");
 
   assert property (@(posedge clk_i) disable iff (!rst_ni)
-                   valid_o && !ready_i |=> valid_o && $stable(payload_o))
+                   valid_o && !ready_i |=> valid_o && $stable(from_o))
   else sva_pkg::sva_fired("NOC-08", "an arbiter took back what it had offered");
 
 endmodule
 
-bind turn_arbiter turn_arbiter_sva #(.Inputs(Inputs), .Width(Width)) u_sva (.*);
+bind turn_arbiter turn_arbiter_sva #(.Inputs(Inputs)) u_sva (.*);

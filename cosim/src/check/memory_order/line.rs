@@ -14,7 +14,8 @@
 
 use std::collections::VecDeque;
 
-/// Histories are bits of a word, so no more requests than this are kept.
+/// Histories are bits of a word, so no more requests than this are kept. A line with more of them in
+/// doubt (a lock that is polled while a write to it is queued) is not judged any more.
 const MOST: usize = 120;
 
 /// A request.
@@ -33,6 +34,8 @@ pub(super) struct LineOrder {
     items: VecDeque<Item>,
     /// Bit n: perhaps n of the items are done with. One more than there are items: an early READ.
     states: u128,
+    /// Too many requests were in doubt.
+    lost: bool,
 }
 
 impl Default for LineOrder {
@@ -40,6 +43,7 @@ impl Default for LineOrder {
         Self {
             items: VecDeque::new(),
             states: 1,
+            lost: false,
         }
     }
 }
@@ -67,8 +71,11 @@ impl LineOrder {
     pub(super) fn arrive(&mut self, item: Item) {
         if self.items.len() >= MOST {
             self.forget();
+            self.lost = true;
         }
-        self.items.push_back(item);
+        if !self.lost {
+            self.items.push_back(item);
+        }
     }
 
     /// Whether the oldest request not done with may be a write (`write`), or a read.
@@ -78,6 +85,9 @@ impl LineOrder {
 
     /// A READ. Whether any history fits.
     pub(super) fn read(&mut self) -> bool {
+        if self.lost {
+            return true;
+        }
         let mut after = 0;
         for (place, item) in self.heads() {
             if !item.write {
@@ -94,6 +104,9 @@ impl LineOrder {
 
     /// A WRITE, when requests up to number `queued` were in the queues. Whether any history fits.
     pub(super) fn write(&mut self, queued: u64) -> bool {
+        if self.lost {
+            return true;
+        }
         let all = self.items.len();
         let sure = self.items.iter().take_while(|item| item.number <= queued);
         let sure = sure.count();
@@ -137,7 +150,7 @@ impl LineOrder {
 
     /// Whether nothing is under way in any history.
     pub(super) fn is_idle(&self) -> bool {
-        self.items.is_empty() && self.states == 1
+        self.items.is_empty() && self.states == 1 && !self.lost
     }
 
     /// Drops what is decided: requests done with in every history, and those that joined a write or

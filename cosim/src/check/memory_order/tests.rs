@@ -180,6 +180,14 @@ fn a_read_without_a_command_fires_after_the_bound() {
 }
 
 #[test]
+fn a_line_with_too_many_requests_in_doubt_is_not_judged() {
+    let reads = |count| (0..count).map(|_| port_read(1, LINE));
+    let judged = |count| judged(&reads(count).chain([write(10)]).collect::<Vec<_>>());
+    assert_fires(&judged(100), "MEM-04");
+    assert_quiet(&judged(130));
+}
+
+#[test]
 fn a_read_that_a_write_may_have_answered_is_not_late() {
     let events = [
         port_write(10, LINE),
