@@ -26,6 +26,8 @@ pub enum MemorySystem {
     Ddr5,
     /// All timings, policies, distances and limits drawn from the seed (MEM-14).
     Random,
+    /// The same, of this seed instead of the run's: `random:N`.
+    RandomOf(u64),
     /// The one in the file of this path.
     File(String, Box<MemoryConfig>),
     /// This one, made by a test.
@@ -58,7 +60,7 @@ impl MemorySystem {
         (
             "random",
             Self::Random,
-            "every timing, policy, distance and limit drawn from the seed",
+            "every timing, policy, distance and limit drawn from the seed; random:N from seed N",
         ),
     ];
 
@@ -81,6 +83,7 @@ impl MemorySystem {
             Self::Ddr4 => topology::timed(info, DramTiming::DDR4_2666),
             Self::Ddr5 => topology::timed(info, DramTiming::DDR5_4800),
             Self::Random => topology::random(info, seed),
+            Self::RandomOf(seed) => topology::random(info, *seed),
             Self::File(_, config) | Self::Custom(config) => (**config).clone(),
         }
     }
@@ -88,8 +91,10 @@ impl MemorySystem {
 
 impl fmt::Display for MemorySystem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Self::File(path, _) = self {
-            return f.write_str(path);
+        match self {
+            Self::File(path, _) => return f.write_str(path),
+            Self::RandomOf(seed) => return write!(f, "random:{seed}"),
+            _ => (),
         }
         let named = Self::NAMED.iter().find(|(_, system, _)| system == self);
         f.write_str(named.map_or("custom", |(name, ..)| name))
@@ -108,6 +113,12 @@ impl FromStr for MemorySystem {
     type Err = UnknownMemorySystem;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
+        if let Some(seed) = name
+            .strip_prefix("random:")
+            .and_then(|seed| seed.parse().ok())
+        {
+            return Ok(Self::RandomOf(seed));
+        }
         let named = Self::NAMED.iter().find(|(known, ..)| *known == name);
         named.map(|(_, system, _)| system.clone()).ok_or_else(|| {
             let names = || Self::NAMED.iter().map(|(name, ..)| *name);
@@ -139,6 +150,18 @@ mod tests {
                 assert_eq!(system.to_string(), *name);
             }
         }
+    }
+
+    #[test]
+    fn a_random_system_may_have_a_seed_of_its_own() {
+        let info = Info::of_config(&configs()[0]);
+        let named: MemorySystem = "random:7".parse().unwrap();
+        assert_eq!(named.to_string(), "random:7");
+        assert_eq!(
+            named.resolve(&info, 1),
+            MemorySystem::Random.resolve(&info, 7)
+        );
+        assert!("random:x".parse::<MemorySystem>().is_err());
     }
 
     #[test]
