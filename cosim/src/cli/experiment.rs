@@ -27,8 +27,8 @@ pub struct Arguments {
     /// Hardware configuration; each experiment has one that it is made for
     #[arg(long, value_name = "C")]
     pub config: Option<String>,
-    /// Memory system: default, flat, ddr4, ddr5 or random
-    #[arg(long, value_name = "NAME", default_value_t)]
+    /// Memory system: default, flat, ddr4, ddr5, random, or a file (see `mmu-cosim memory --help`)
+    #[arg(long, value_name = "NAME|FILE.toml", default_value_t, value_parser = super::memory::parse)]
     pub memory: MemorySystem,
     /// Seed of all randomness
     #[arg(long, value_name = "N", default_value_t = 1)]

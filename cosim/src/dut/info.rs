@@ -6,6 +6,7 @@ use cosim_bridge::ConfigInfo;
 use super::DutError;
 use super::counter::COUNTERS;
 use super::memory::MAX_NODES;
+use super::node_counter::NODE_COUNTERS;
 
 /// Magic number of the socket's information word.
 pub const ABI_MAGIC: u16 = 0x4d4d;
@@ -133,7 +134,7 @@ impl Info {
             nodes: parameter("Nodes"),
             cpu_nodes,
             channels: parameter("Channels"),
-            node_counters: 0,
+            node_counters: NODE_COUNTERS as u8,
             counters: COUNTERS.len() as u16,
             itlb_entries: parameter("ItlbEntries"),
             dtlb_entries: parameter("DtlbEntries"),

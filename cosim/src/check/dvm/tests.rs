@@ -140,8 +140,8 @@ fn too_many_invs_or_syncs_outstanding_fire_dvm_07() {
         }
         judged(&events)
     };
-    assert_quiet(&many(10));
-    assert_fires(&many(11), "DVM-07");
+    assert_quiet(&many(14));
+    assert_fires(&many(15), "DVM-07");
     let twice = [
         issue(1, tlbi(1)),
         issue(2, dsb(DsbKind::ISH)),
