@@ -28,6 +28,16 @@ fn file(name: &str) -> PathBuf {
 
 /// The rows of a table: the values of the columns, by the name of the event.
 fn rows(text: &str) -> BTreeMap<String, Vec<u64>> {
+    rows_from(text, &["core 0", "total"])
+}
+
+/// The rows of the table of the nodes.
+fn node_rows(text: &str) -> BTreeMap<String, Vec<u64>> {
+    rows_from(text, &["node 0"])
+}
+
+/// The rows of the table whose head begins with one of `heads`.
+fn rows_from(text: &str, heads: &[&str]) -> BTreeMap<String, Vec<u64>> {
     let row = |line: &str| {
         let before_comment = line.split('#').next().unwrap_or("");
         let words: Vec<&str> = before_comment.split_whitespace().collect();
@@ -37,7 +47,10 @@ fn rows(text: &str) -> BTreeMap<String, Vec<u64>> {
         let values = values.filter(|values| !values.is_empty())?;
         Some(((*name).to_owned(), values))
     };
-    text.lines().filter_map(row).collect()
+    let is_head = |line: &str| heads.iter().any(|head| line.trim_start().starts_with(head));
+    let table = text.lines().skip_while(|line| !is_head(line));
+    let body = table.skip(1).take_while(|line| !line.trim().is_empty());
+    body.filter_map(row).collect()
 }
 
 /// The one run that a file of counters describes.
@@ -135,6 +148,16 @@ fn every_core_has_a_column_and_the_last_one_is_the_sum() {
         assert_eq!(zero + one, *total, "{name}");
         let of = |index: usize| run["cores"][index][name].as_u64();
         assert_eq!((of(0), of(1)), (Some(*zero), Some(*one)), "{name}");
+    }
+    let nodes = node_rows(&text);
+    assert!(nodes["CORE0_READ"].len() == 2 && nodes["CORE1_WALK_READ"][1] > 0);
+    for (name, columns) in &nodes {
+        let of = |index: usize| run["nodes"][index][name].as_u64();
+        assert_eq!(
+            (of(0), of(1)),
+            (Some(columns[0]), Some(columns[1])),
+            "{name}"
+        );
     }
     // 4 simulations, 40 rounds each of 2 operations and a barrier, every INV received by both.
     assert_eq!(rows["DVM_INV_SENT"], [320, 320, 640]);
