@@ -87,7 +87,7 @@ fn what_shrinking_leaves_of_a_planted_fault_is_small_and_the_plant_s_alone() {
     for (name, plant, requirement) in [
         ("random", "tlb-keeps-overlapped-entry", "TLB-11"),
         ("stress", "af0-cached", "VMSA-47"),
-        ("stress", "lookup-during-register-write", "VMSA-09"),
+        ("stress", "lookup-during-register-write", "WALK-21"),
     ] {
         let arguments = [
             "shrink", name, "--plant", plant, "--seeds", "20", "--cycles", "60000", "--out",
