@@ -18,6 +18,7 @@
 //! | [`linear_map`] | how the kernel reaches physical memory |
 //! | [`pgtable`] | map, unmap and protect, in all granules |
 //! | [`bbm`] | which change needs break-before-make |
+//! | [`event`] | what the kernel tells of itself |
 //! | [`flush`] | TLB invalidation, and when a table page may be freed |
 //! | [`attributes`] | permissions and memory type of a leaf |
 //! | [`frame`] | where table pages come from |
@@ -31,6 +32,7 @@ mod block_on;
 pub mod boot;
 pub mod context;
 pub mod cpu;
+pub mod event;
 pub mod flush;
 pub mod frame;
 pub mod functional;
@@ -40,6 +42,7 @@ pub mod pgtable;
 pub use attributes::{Attributes, Permissions};
 pub use block_on::block_on;
 pub use cpu::{AccessSize, Cpu, Par, Privilege};
+pub use event::{Activity, NoWitness, OsEvent, Phase, Witness};
 pub use frame::{Frame, FrameAllocator, FramePool};
 pub use linear_map::LinearMap;
 pub use pgtable::{Audit, AuditError, Leaf, MmError, PageTable, Region, TableFormat};
