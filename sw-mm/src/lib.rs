@@ -22,6 +22,7 @@
 //! | [`flush`] | TLB invalidation, and when a table page may be freed |
 //! | [`attributes`] | permissions and memory type of a leaf |
 //! | [`frame`] | where table pages come from |
+//! | [`page`] | physical pages, by node, zone and order |
 //! | [`boot`] | the first tables |
 //! | [`context`] | which tree a core uses |
 //! | [`functional`] | a machine for unit tests |
@@ -37,6 +38,7 @@ pub mod flush;
 pub mod frame;
 pub mod functional;
 pub mod linear_map;
+pub mod page;
 pub mod pgtable;
 
 pub use attributes::{Attributes, Permissions};
