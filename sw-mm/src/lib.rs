@@ -27,19 +27,30 @@
 //! | [`context`] | which tree a core uses |
 //! | [`functional`] | a machine for unit tests |
 
+pub mod asid;
 pub mod attributes;
 pub mod bbm;
 mod block_on;
 pub mod boot;
 pub mod context;
+pub mod contpte;
 pub mod cpu;
 pub mod event;
+pub mod file;
 pub mod flush;
+pub mod folio;
 pub mod frame;
 pub mod functional;
+pub mod kernel;
 pub mod linear_map;
+pub mod lock;
+pub mod lru;
+pub mod mm;
 pub mod page;
 pub mod pgtable;
+pub mod pte;
+pub mod rmap;
+pub mod thread;
 
 pub use attributes::{Attributes, Permissions};
 pub use block_on::block_on;

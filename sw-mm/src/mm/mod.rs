@@ -1,0 +1,45 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! Address spaces: areas, tables, faults, and the system calls that change them.
+//!
+//! | module | idea |
+//! | --- | --- |
+//! | `space` | an address space |
+//! | `vma` | its areas, and how they split and merge |
+//! | `table` | its tables, linked and walked through the linear map |
+//! | `flush` | TLB flushes, and what each counts |
+//! | `gather` | what was unmapped and is freed after the flush |
+//! | `batch` | runs of entries that are treated as one |
+//! | `user` | accesses of a user thread, faults and retries |
+//! | `fault` | what a fault asks for |
+//! | `anonymous`, `file_fault`, `cow` | pages for a fault |
+//! | `mmap`, `munmap`, `mprotect`, `zap`, `fork`, `exit` | system calls |
+//! | `memory` | clearing and copying pages |
+
+mod anonymous;
+mod batch;
+mod cow;
+mod error;
+mod exit;
+mod fault;
+mod file_fault;
+mod flush;
+mod fork;
+mod gather;
+mod memory;
+mod mmap;
+mod mprotect;
+mod munmap;
+mod space;
+mod table;
+mod user;
+mod vma;
+mod zap;
+
+pub use batch::Batch;
+pub use error::{Error, Signal};
+pub use flush::FlushRange;
+pub use gather::Gather;
+pub use mmap::Map;
+pub use space::AddressSpace;
+pub use table::{Found, Table};
+pub use vma::{Protection, Vma, VmaFlags};
