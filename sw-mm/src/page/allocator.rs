@@ -243,10 +243,39 @@ impl PageAllocator {
     fn told_to_fail(&self) -> bool {
         let attempt = self.attempts.get();
         self.attempts.set(attempt + 1);
-        if self.fail_at.get() != Some(attempt) {
-            return false;
-        }
-        self.fail_at.set(None);
-        true
+        self.fail_at.get() == Some(attempt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Watermarks;
+    use super::super::frame_table::State;
+    use super::*;
+
+    #[test]
+    fn a_page_that_no_zone_accounts_for_is_found() {
+        let config = NodeConfig {
+            base: 0,
+            bytes: 0x1_0000,
+            movable_bytes: 0x8000,
+            tier: Tier::Top,
+            watermarks: Watermarks::default(),
+            zeroed: true,
+        };
+        let pages = PageAllocator::new(Granule::K4, &[config], &[]).expect("valid");
+        let request = Request::new(0, NodeId(0)).movable();
+        assert!(pages.allocate(&request).is_some());
+        assert_eq!(pages.audit(), Ok(()));
+        let mut zone = pages.nodes[0].movable.borrow_mut();
+        zone.buddy.table.set(8, State::Absent);
+        drop(zone);
+        let lost = AuditError::Total {
+            node: NodeId(0),
+            free: 15,
+            used: 0,
+            total: 16,
+        };
+        assert_eq!(pages.audit(), Err(PageError::Audit(lost)));
     }
 }

@@ -149,3 +149,105 @@ impl Buddy {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 16 frames, those below 2 in use, after `plant` has done its damage.
+    fn audit(plant: impl FnOnce(&mut Buddy)) -> Result<Census, AuditError> {
+        let mut buddy = Buddy::new(0, 16, true);
+        buddy.allocate(1);
+        plant(&mut buddy);
+        buddy.audit()
+    }
+
+    #[test]
+    fn sound_books_pass() {
+        assert_eq!(audit(|_| {}), Ok(Census { free: 14, used: 2 }));
+    }
+
+    #[test]
+    fn a_frame_in_no_block_is_found() {
+        let lost = audit(|buddy| buddy.table.set(0, State::Inside));
+        assert_eq!(lost, Err(AuditError::NoBlock(Pfn(0))));
+    }
+
+    #[test]
+    fn misplaced_blocks_are_found() {
+        let misplaced = |at, order| {
+            Err(AuditError::Misplaced {
+                pfn: Pfn(at),
+                order,
+            })
+        };
+        let overlapping = audit(|buddy| buddy.table.set(1, State::Used(0)));
+        assert_eq!(overlapping, misplaced(0, 1));
+        let too_long = audit(|buddy| buddy.table.set(8, State::Used(4)));
+        assert_eq!(too_long, misplaced(8, 4));
+        let beyond = audit(|buddy| {
+            buddy.table.set(0, State::Used(5));
+            (1..16).for_each(|index| buddy.table.set(index, State::Inside));
+        });
+        assert_eq!(beyond, misplaced(0, 5));
+    }
+
+    #[test]
+    fn buddies_left_apart_are_found() {
+        let apart = audit(|buddy| {
+            buddy.table.unlink(4, 2);
+            buddy.table.link(6, 1);
+            buddy.table.link(4, 1);
+        });
+        let unmerged = AuditError::Unmerged {
+            pfn: Pfn(4),
+            order: 1,
+        };
+        assert_eq!(apart, Err(unmerged));
+    }
+
+    #[test]
+    fn a_used_block_in_a_free_list_is_found() {
+        let used = audit(|buddy| buddy.table.set(4, State::Used(2)));
+        let wrong = AuditError::List {
+            pfn: Pfn(4),
+            order: 2,
+        };
+        assert_eq!(used, Err(wrong));
+    }
+
+    #[test]
+    fn a_list_in_a_circle_is_found() {
+        // Linked twice, a block is its own successor.
+        let circle = audit(|buddy| buddy.table.link(4, 2));
+        let wrong = AuditError::List {
+            pfn: Pfn(4),
+            order: 2,
+        };
+        assert_eq!(circle, Err(wrong));
+    }
+
+    #[test]
+    fn a_free_block_in_no_list_is_found() {
+        let unlisted = audit(|buddy| {
+            buddy.table.unlink(4, 2);
+            buddy.table.set(4, State::Free(2));
+        });
+        let missing = AuditError::Unlisted {
+            order: 2,
+            listed: 0,
+            found: 1,
+        };
+        assert_eq!(unlisted, Err(missing));
+    }
+
+    #[test]
+    fn a_wrong_count_is_found() {
+        let counted = audit(|buddy| buddy.free += 1);
+        let wrong = AuditError::FreeCount {
+            counted: 15,
+            found: 14,
+        };
+        assert_eq!(counted, Err(wrong));
+    }
+}

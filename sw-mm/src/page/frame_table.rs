@@ -95,18 +95,18 @@ impl FrameTable {
         self.entries[index as usize].state = state;
     }
 
-    /// The block that frame `index` is in, and its state. Blocks do not overlap, so the first head
-    /// whose block reaches the frame is the one.
+    /// The block that frame `index` is in, and its state. Between the frame and the head of its block
+    /// lie frames of that block only, so the first head met is the one.
     pub fn block_of(&self, index: u32) -> Option<(Extent, State)> {
         for reach in 0..=MAX_ORDER {
             let head = index & !((1 << reach) - 1);
             let state = self.state(head);
             match state {
-                State::Free(order) | State::Used(order) if order >= reach => {
+                State::Free(order) | State::Used(order) => {
                     return Some((Extent { head, order }, state));
                 }
-                State::Absent if reach == 0 => return None,
-                _ => {}
+                State::Absent => return None,
+                State::Inside => {}
             }
         }
         None
