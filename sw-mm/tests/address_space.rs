@@ -111,3 +111,23 @@ fn write_permission_taken_away_is_gone_on_every_core() {
     .expect("no error");
     setup.judge();
 }
+
+#[test]
+fn an_access_across_two_pages_gets_both() {
+    for config in variants(1) {
+        let page = config.granule.bytes();
+        let setup = boot(config);
+        let thread = &setup.threads[0];
+        let _space = setup.space();
+        block_on(async {
+            map(thread, VA, 2 * page).await?;
+            thread.user_store(VA, Double, 1).await?;
+            let va = VA + page - 3;
+            thread.user_store(va, Double, 0x0102_0304_0506_0708).await?;
+            assert_eq!(thread.user_load(va, Double).await?, 0x0102_0304_0506_0708);
+            Ok::<_, Error>(())
+        })
+        .expect("no error");
+        setup.judge();
+    }
+}

@@ -44,7 +44,7 @@ impl<C: Cpu> Thread<C> {
         }
         if done.is_ok() {
             let all = (0, space.end());
-            done = space.free_tables(self, &mut gather, all, all).await;
+            done = space.free_tables_of(self, &mut gather, &areas, all).await;
         }
         if done.is_ok() {
             gather.table(&space.root);

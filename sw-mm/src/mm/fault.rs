@@ -65,8 +65,6 @@ impl<C: Cpu> Thread<C> {
             }
             _ => return Err(Error::Kernel(*fault)),
         }
-        // An access across the end of a page faults for either half; the syndrome tells the first byte
-        // of the access only, so both pages are looked at.
         let mmap = space.mmap_lock.read(&self.held).await;
         let vma = space.find(va).ok_or(Error::segv(va))?;
         let protection = vma.protection();

@@ -49,7 +49,7 @@ impl<C: Cpu> Thread<C> {
         if zapped.is_ok() {
             let limits = space.neighbours(first, last);
             zapped = space
-                .free_tables(self, &mut gather, (first, last), limits)
+                .free_tables_of(self, &mut gather, &areas, limits)
                 .await;
         }
         gather.finish(self).await;

@@ -7,7 +7,9 @@
 //! table's lock.
 
 use super::error::Error;
+use super::gather::Gather;
 use super::space::AddressSpace;
+use super::vma::Vma;
 use crate::cpu::{AccessSize, Cpu, Privilege};
 use crate::event::{Activity, OsEvent, Phase};
 use crate::folio::Owner;
@@ -221,27 +223,34 @@ impl AddressSpace {
         });
     }
 
-    /// Unlinks the tables between `start` and `end` that translate nothing outside of `floor` to
-    /// `ceiling`, where neighbouring areas are (MM-32). Their entries are all clear. The mmap lock is held
-    /// for writing.
+    /// Unlinks the tables of `areas`, which were taken out and whose entries are all clear, as far as
+    /// they translate nothing outside of `limits`: where the next areas below and above are (floor and
+    /// ceiling, MM-32). The mmap lock is held for writing.
     ///
     /// # Errors
     /// The fault of an access.
-    pub(crate) async fn free_tables<C: Cpu>(
+    pub(crate) async fn free_tables_of<C: Cpu>(
         &self,
         thread: &Thread<C>,
-        gather: &mut super::Gather,
-        range: (u64, u64),
+        gather: &mut Gather,
+        areas: &[Rc<Vma>],
         limits: (u64, u64),
     ) -> Result<(), Error> {
-        let root = Rc::clone(&self.root);
-        Box::pin(self.free_below(thread, gather, root, range, limits)).await
+        for (index, vma) in areas.iter().enumerate() {
+            // A table that the next area uses too goes with that one.
+            let ceiling = areas.get(index + 1).map_or(limits.1, |next| next.start());
+            let range = (vma.start(), vma.end());
+            let limits = (limits.0, ceiling);
+            self.free_below(thread, gather, Rc::clone(&self.root), range, limits)
+                .await?;
+        }
+        Ok(())
     }
 
     async fn free_below<C: Cpu>(
         &self,
         thread: &Thread<C>,
-        gather: &mut super::Gather,
+        gather: &mut Gather,
         table: Rc<Table>,
         (start, end): (u64, u64),
         limits: (u64, u64),

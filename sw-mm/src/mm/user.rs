@@ -23,7 +23,7 @@ impl<C: Cpu> Thread<C> {
         loop {
             match self.cpu.load(va, size, USER).await {
                 Ok(value) => return Ok(value),
-                Err(fault) => self.user_fault(fault, &mut faults).await?,
+                Err(fault) => self.user_fault(fault, size.bytes(), &mut faults).await?,
             }
         }
     }
@@ -37,7 +37,7 @@ impl<C: Cpu> Thread<C> {
         loop {
             match self.cpu.store(va, size, USER, value).await {
                 Ok(()) => return Ok(()),
-                Err(fault) => self.user_fault(fault, &mut faults).await?,
+                Err(fault) => self.user_fault(fault, size.bytes(), &mut faults).await?,
             }
         }
     }
@@ -58,7 +58,7 @@ impl<C: Cpu> Thread<C> {
             let swap = self.cpu.compare_and_swap(va, size, USER, expected, new);
             match swap.await {
                 Ok(value) => return Ok(value),
-                Err(fault) => self.user_fault(fault, &mut faults).await?,
+                Err(fault) => self.user_fault(fault, 1, &mut faults).await?,
             }
         }
     }
@@ -72,12 +72,17 @@ impl<C: Cpu> Thread<C> {
         loop {
             match self.cpu.fetch(va, USER).await {
                 Ok(word) => return Ok(word),
-                Err(fault) => self.user_fault(fault, &mut faults).await?,
+                Err(fault) => self.user_fault(fault, 1, &mut faults).await?,
             }
         }
     }
 
-    async fn user_fault(&self, fault: AccessFault, faults: &mut u32) -> Result<(), Error> {
+    async fn user_fault(
+        &self,
+        fault: AccessFault,
+        bytes: u64,
+        faults: &mut u32,
+    ) -> Result<(), Error> {
         *faults += 1;
         if *faults > MOST_FAULTS {
             return Err(Error::Livelock {
@@ -86,7 +91,14 @@ impl<C: Cpu> Thread<C> {
                 last: fault,
             });
         }
-        let handled = self.handle_fault(&fault).await;
+        let mut handled = self.handle_fault(&fault).await;
+        // FAR_EL1 is the address as issued (VMSA-52): which of two pages was meant, it does not tell.
+        let page = self.kernel.granule().bytes();
+        let last = fault.va.wrapping_add(bytes - 1);
+        if handled.is_ok() && (fault.va ^ last) & !(page - 1) != 0 {
+            let va = last & !(page - 1);
+            handled = self.handle_fault(&AccessFault { va, ..fault }).await;
+        }
         if matches!(handled, Err(Error::Signal { .. })) {
             self.kernel.counters.signals.increment();
         }
