@@ -3,6 +3,7 @@
 
 use super::State;
 use super::memory::BufferedStore;
+use super::schedule::YieldNow;
 use super::walk::{Access, Kind, Translation};
 use crate::cpu::{AccessSize, Cpu, Par, Privilege};
 use std::cell::RefCell;
@@ -24,16 +25,40 @@ pub struct Traffic {
     pub dsbs: u64,
 }
 
-/// Handle of one core. Its futures are ready at once.
+/// Handle of one core. Its futures are ready at once, unless it is [`Core::interleaved`].
 #[derive(Clone, Debug)]
 pub struct Core {
     state: Rc<RefCell<State>>,
     index: usize,
+    interleaved: bool,
 }
 
 impl Core {
     pub(super) fn new(state: Rc<RefCell<State>>, index: usize) -> Self {
-        Self { state, index }
+        Self {
+            state,
+            index,
+            interleaved: false,
+        }
+    }
+
+    /// A handle of the same core whose every instruction gives way once, before it has any effect, so
+    /// that other tasks of the [`Scheduler`](super::Scheduler) come in between.
+    #[must_use]
+    pub fn interleaved(&self) -> Self {
+        Self {
+            interleaved: true,
+            ..self.clone()
+        }
+    }
+
+    /// Number of the core.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    fn gives_way(&self) -> YieldNow {
+        YieldNow::when(self.interleaved)
     }
 
     /// Instructions executed so far.
@@ -168,6 +193,7 @@ impl Cpu for Core {
         size: AccessSize,
         privilege: Privilege,
     ) -> Result<u64, AccessFault> {
+        self.gives_way().await;
         self.count(|t| &mut t.loads);
         let bytes = self.translate(va, size, privilege, Kind::Read)?;
         Ok(self.read(&bytes))
@@ -180,6 +206,7 @@ impl Cpu for Core {
         privilege: Privilege,
         value: u64,
     ) -> Result<(), AccessFault> {
+        self.gives_way().await;
         self.count(|t| &mut t.stores);
         let bytes = self.translate(va, size, privilege, Kind::Write)?;
         self.write(&bytes, value);
@@ -194,6 +221,7 @@ impl Cpu for Core {
         expected: u64,
         new: u64,
     ) -> Result<u64, AccessFault> {
+        self.gives_way().await;
         self.count(|t| &mut t.swaps);
         let bytes = self.translate(va, size, privilege, Kind::ReadWrite)?;
         // An atomic works at the point of coherence, behind the earlier stores of its core.
@@ -207,12 +235,14 @@ impl Cpu for Core {
     }
 
     async fn fetch(&self, va: u64, privilege: Privilege) -> Result<u32, AccessFault> {
+        self.gives_way().await;
         self.count(|t| &mut t.loads);
         let bytes = self.translate(va, AccessSize::Word, privilege, Kind::Execute)?;
         Ok(self.read(&bytes) as u32)
     }
 
     async fn address_translate(&self, op: AtOp, va: u64) -> Result<Par, AccessFault> {
+        self.gives_way().await;
         let kind = if op.write() { Kind::Write } else { Kind::Read };
         let mut state = self.state.borrow_mut();
         let access = Access {
@@ -230,11 +260,13 @@ impl Cpu for Core {
     }
 
     async fn tlbi(&self, op: Tlbi) {
+        self.gives_way().await;
         self.count(|t| &mut t.tlbis);
         self.state.borrow_mut().invalidate(self.index, op);
     }
 
     async fn dsb(&self, kind: DsbKind) {
+        self.gives_way().await;
         self.count(|t| &mut t.dsbs);
         let mut state = self.state.borrow_mut();
         if kind.orders_stores() {
@@ -243,9 +275,12 @@ impl Cpu for Core {
         state.complete(self.index, kind);
     }
 
-    async fn isb(&self) {}
+    async fn isb(&self) {
+        self.gives_way().await;
+    }
 
     async fn write_sysreg(&self, register: SysReg, value: u64) {
+        self.gives_way().await;
         self.state.borrow_mut().cores[self.index].write(register, value);
     }
 }

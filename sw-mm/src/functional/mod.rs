@@ -15,11 +15,15 @@
 mod core;
 mod memory;
 mod monitor;
+mod schedule;
 mod tlb;
 mod walk;
 
 pub use self::core::{Core, Traffic};
 pub use monitor::BbmViolation;
+pub use schedule::{
+    JoinHandle, Policy, RunEnd, Scheduler, Spawner, TaskId, Waiting, YieldNow, yield_now,
+};
 
 use crate::boot::{MemoryImage, Registers};
 use memory::{BufferedStore, Memory};
