@@ -15,12 +15,14 @@
 mod core;
 mod memory;
 mod monitor;
+mod query;
 mod schedule;
 mod tlb;
 mod walk;
 
 pub use self::core::{Core, Traffic};
 pub use monitor::BbmViolation;
+pub use query::{Cached, Target};
 pub use schedule::{
     JoinHandle, Policy, RunEnd, Scheduler, Spawner, TaskId, Waiting, YieldNow, yield_now,
 };

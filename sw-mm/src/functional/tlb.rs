@@ -77,6 +77,25 @@ impl Entry {
             && (self.asid == asid || (self.leaf && !self.descriptor.ng()))
     }
 
+    /// Physical address of what the entry leads to: of the memory behind `base`, or of the next table.
+    pub fn output(&self) -> u64 {
+        if self.leaf {
+            // TLB-02.
+            self.descriptor.output_address(self.granule, self.level) & !(self.bytes - 1)
+        } else {
+            self.descriptor.next_table(self.granule)
+        }
+    }
+
+    /// Bytes of what the entry leads to.
+    pub fn output_bytes(&self) -> u64 {
+        if self.leaf {
+            self.bytes
+        } else {
+            self.granule.bytes()
+        }
+    }
+
     /// Whether `op` has the duty to remove it (table 11.2). `asid` is the operand's, cut to the bits
     /// in use.
     pub fn removed_by(&self, op: Tlbi, asid: u16) -> bool {
@@ -190,6 +209,11 @@ impl Tlb {
     pub fn complete(&mut self, issuer: usize, kind: DsbKind) {
         self.entries
             .retain(|e| !e.doomed.completed_by(issuer, kind));
+    }
+
+    /// All entries, oldest first.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
     }
 
     /// Entries held.

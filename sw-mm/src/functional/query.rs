@@ -1,0 +1,122 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! What checkers ask about the caches of the machine: who can still reach a frame, and what a core
+//! holds.
+
+use super::Machine;
+use super::tlb::Entry;
+use crate::attributes::Permissions;
+use vmsa::{Descriptor, VaRange, geometry};
+
+/// What a cached descriptor leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Target {
+    /// Memory: the entry is a leaf.
+    Leaf,
+    /// A table: the entry is of a walk cache.
+    Table,
+}
+
+/// One entry of a TLB or a walk cache. It serves accesses until the invalidation that dooms it has
+/// completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cached {
+    /// Core that holds it.
+    pub core: usize,
+    /// First virtual address that it matches.
+    pub va: u64,
+    /// Bytes that it matches: the leaf or, for a combined entry, its contiguous run; for a table
+    /// descriptor all that lies under it.
+    pub bytes: u64,
+    /// Physical address of what it leads to: of the first byte at `va`, or of the next table.
+    pub pa: u64,
+    /// Leaf or table.
+    pub target: Target,
+    /// Level of the descriptor.
+    pub level: u8,
+    /// ASID in force when it was filled. A leaf that is `global` matches others too.
+    pub asid: u16,
+    /// It matches every ASID.
+    pub global: bool,
+    /// It stands for a whole contiguous run. The hint itself is in `descriptor`.
+    pub run: bool,
+    /// The descriptor as read.
+    pub descriptor: Descriptor,
+    /// What it grants, the limits of the tables above taken off. Meaningful for leaves.
+    pub permissions: Permissions,
+    /// An invalidation is under way that removes it.
+    pub doomed: bool,
+}
+
+impl Cached {
+    pub(super) fn new(core: usize, entry: &Entry) -> Self {
+        let (descriptor, limits) = (entry.descriptor, entry.limits);
+        let own = Permissions::of(descriptor);
+        Self {
+            core,
+            va: entry.base,
+            bytes: entry.bytes,
+            pa: entry.output(),
+            target: match entry.leaf {
+                true => Target::Leaf,
+                false => Target::Table,
+            },
+            level: entry.level,
+            asid: entry.asid,
+            global: entry.leaf && !descriptor.ng(),
+            run: entry.leaf && entry.bytes > geometry::level_bytes(entry.granule, entry.level),
+            descriptor,
+            permissions: Permissions {
+                el0: own.el0 && !limits.no_el0,
+                write: own.write && !limits.no_write,
+                el0_execute: own.el0_execute && !limits.uxn,
+                el1_execute: own.el1_execute && !limits.pxn,
+            },
+            doomed: !entry.doomed.none(),
+        }
+    }
+
+    /// Whether what it leads to has a byte in common with the `bytes` bytes at `pa`: the memory
+    /// behind a leaf, or the next table.
+    pub(super) fn leads_to(entry: &Entry, pa: u64, bytes: u64) -> bool {
+        let (base, size) = (entry.output(), entry.output_bytes());
+        base < pa.saturating_add(bytes) && pa < base.saturating_add(size)
+    }
+}
+
+impl Machine {
+    /// Cached entries through which a later access could still reach the `bytes` bytes of memory at
+    /// `pa`: leaves of the lower range (the linear map of the kernel shows all memory always), and
+    /// table descriptors of both ranges whose table lies there. Entries whose invalidation has not
+    /// completed count (MM-02, MM-05, MM-06). By core, and oldest first.
+    pub fn translations_to(&self, pa: u64, bytes: u64) -> Vec<Cached> {
+        let state = self.state.borrow();
+        let mut found = Vec::new();
+        for (core, held) in state.cores.iter().enumerate() {
+            let reaches = |e: &&Entry| {
+                (!e.leaf || e.range == VaRange::Lower) && Cached::leads_to(e, pa, bytes)
+            };
+            let entries = held.tlb.entries().filter(reaches);
+            found.extend(entries.map(|e| Cached::new(core, e)));
+        }
+        found
+    }
+
+    /// The leaf entries of a core, both ranges, oldest first; none for a core that is not there.
+    pub fn cached_leaves(&self, core: usize) -> Vec<Cached> {
+        self.cached(core, true)
+    }
+
+    /// The table descriptors that a core has cached, both ranges, oldest first.
+    pub fn cached_tables(&self, core: usize) -> Vec<Cached> {
+        self.cached(core, false)
+    }
+
+    fn cached(&self, core: usize, leaf: bool) -> Vec<Cached> {
+        let state = self.state.borrow();
+        let Some(held) = state.cores.get(core) else {
+            return Vec::new();
+        };
+        let entries = held.tlb.entries().filter(|e| e.leaf == leaf);
+        entries.map(|e| Cached::new(core, e)).collect()
+    }
+}
