@@ -92,6 +92,8 @@ struct State {
     memory: Memory,
     cores: Vec<CoreState>,
     monitor: Monitor,
+    /// Addresses to walk for again, during an invalidation.
+    lost: Vec<u64>,
 }
 
 impl State {
@@ -124,11 +126,14 @@ impl State {
             if !everywhere && core != issuer {
                 continue;
             }
-            for entry in self.cores[core].tlb.doom(op, asid, issuer) {
-                if entry.asid == self.cores[core].asid() {
-                    self.speculate(core, entry.filled_for);
-                }
+            let current = self.cores[core].asid();
+            let mut lost = std::mem::take(&mut self.lost);
+            let tlb = &mut self.cores[core].tlb;
+            tlb.doom(op, asid, issuer, current, &mut lost);
+            for va in lost.drain(..) {
+                self.speculate(core, va);
             }
+            self.lost = lost;
         }
     }
 
@@ -173,6 +178,7 @@ impl Machine {
             memory: Memory::default(),
             cores: cores.collect(),
             monitor: Monitor::default(),
+            lost: Vec::new(),
         };
         Self {
             state: Rc::new(RefCell::new(state)),

@@ -6,8 +6,9 @@
 //! and a full barrier completed. A valid value stored before that is judged against the last one.
 //! The judgement is written here anew, so that it does not share a mistake with the OS.
 
+use super::tlb::chains::Chains;
+use super::tlb::named::Named;
 use super::tlb::{Entry, Owed};
-use std::collections::BTreeMap;
 use std::fmt;
 use vmsa::{Descriptor, DsbKind, Tlbi, geometry};
 
@@ -62,27 +63,44 @@ struct Watched {
 /// Members of the longest contiguous run there is.
 const LONGEST_RUN: u64 = 128;
 
-/// All watched slots by address.
+/// All watched slots.
 #[derive(Debug, Default)]
 pub(super) struct Monitor {
-    slots: BTreeMap<u64, Watched>,
+    watched: Vec<Watched>,
+    free: Vec<u32>,
+    /// By address: at most one each.
+    slots: Chains,
+    /// Those with the contiguous bit set, by the aligned group of the longest run.
+    runs: Chains,
+    /// Those that are broken.
+    broken: Named,
+    /// Those that an invalidation under way covers, with their address. Some may have changed.
+    invalidated: Vec<(u32, u64)>,
+    scratch: Vec<u32>,
     pub violations: Vec<BbmViolation>,
 }
 
 impl Monitor {
     /// A walk read the valid descriptor of `entry`, which covers no more than the descriptor itself.
     pub fn seen(&mut self, entry: &Entry) {
-        let same = |w: &Watched| {
-            w.entry.descriptor == entry.descriptor && w.entry.asid == entry.asid && !w.broken
+        let place = match self.find(entry.slot) {
+            Some(place) => {
+                let w = &self.watched[place as usize];
+                let (descriptor, asid) = (w.entry.descriptor, w.entry.asid);
+                if descriptor == entry.descriptor && asid == entry.asid && !w.broken {
+                    return;
+                }
+                self.unlink(place);
+                place
+            }
+            None => self.place(entry),
         };
-        if !self.slots.get(&entry.slot).is_some_and(same) {
-            let watched = Watched {
-                entry: *entry,
-                broken: false,
-                invalidated: Owed::default(),
-            };
-            self.slots.insert(entry.slot, watched);
-        }
+        self.watched[place as usize] = Watched {
+            entry: *entry,
+            broken: false,
+            invalidated: Owed::default(),
+        };
+        self.link(place);
     }
 
     /// A word changed in memory. `big_endian`: how its core stores descriptors.
@@ -93,8 +111,9 @@ impl Monitor {
             change.new
         };
         let new = Descriptor(raw);
+        let own = self.find(change.slot);
         if new.valid()
-            && let Some((entry, reason)) = self.judge(change.slot, new)
+            && let Some((entry, reason)) = self.judge(own, change.slot, new)
         {
             self.violations.push(BbmViolation {
                 core: change.core,
@@ -106,7 +125,9 @@ impl Monitor {
                 reason,
             });
         }
-        if let Some(watched) = self.slots.get_mut(&change.slot) {
+        if let Some(place) = own {
+            self.unlink(place);
+            let watched = &mut self.watched[place as usize];
             watched.broken = !new.valid();
             watched.invalidated = Owed::default();
             if new.valid() {
@@ -114,13 +135,15 @@ impl Monitor {
                 entry.descriptor = new;
                 entry.leaf = entry.level == geometry::FINAL_LEVEL || !new.is_table_bit();
             }
+            self.link(place);
         }
     }
 
     /// What a TLB may still hold that forbids storing the valid `new`, and why.
-    fn judge(&self, slot: u64, new: Descriptor) -> Option<(Entry, &'static str)> {
-        let own = self.slots.get(&slot).and_then(|watched| {
-            needs_break(&watched.entry, new).map(|reason| (watched.entry, reason))
+    fn judge(&self, own: Option<u32>, slot: u64, new: Descriptor) -> Option<(Entry, &'static str)> {
+        let own = own.and_then(|place| {
+            let entry = &self.watched[place as usize].entry;
+            needs_break(entry, new).map(|reason| (*entry, reason))
         });
         own.or_else(|| self.torn_run(slot, new))
     }
@@ -128,38 +151,117 @@ impl Monitor {
     /// Another member of the contiguous run around `slot` may still be cached, for the whole run, and
     /// disagrees with `new`. The entry returned is what it says about `slot`.
     fn torn_run(&self, slot: u64, new: Descriptor) -> Option<(Entry, &'static str)> {
-        let near = slot.saturating_sub(LONGEST_RUN * 8)..slot + LONGEST_RUN * 8;
-        self.slots.range(near).find_map(|(&other, watched)| {
-            let mut entry = watched.entry;
-            let members = u64::from(geometry::contiguous_run(entry.granule, entry.level)?);
-            let same_run = (slot ^ other) / 8 < members;
-            if other == slot || !same_run || !entry.descriptor.contiguous() {
-                return None;
-            }
-            let bytes = geometry::level_bytes(entry.granule, entry.level) as i64;
-            let distance = (slot as i64 - other as i64) / 8 * bytes;
-            entry.base = entry.base.wrapping_add_signed(distance);
-            entry.descriptor = Descriptor(entry.descriptor.0.wrapping_add_signed(distance));
-            (state_free(entry.descriptor) != state_free(new)).then_some((
-                entry,
-                "another member of the contiguous run may still be cached",
-            ))
-        })
+        let members = self.runs.of(group(slot));
+        let lowest = members
+            .map(|place| &self.watched[place as usize].entry)
+            .filter(|entry| disagrees(entry, slot, new))
+            .min_by_key(|entry| entry.slot)?;
+        Some((
+            as_at(lowest, slot),
+            "another member of the contiguous run may still be cached",
+        ))
     }
 
     /// Core `issuer` issued `op`; `asid` is the operand's, cut to the bits in use.
     pub fn invalidate(&mut self, op: Tlbi, asid: u16, issuer: usize) {
-        for watched in self.slots.values_mut() {
-            if watched.broken && watched.entry.removed_by(op, asid) {
+        let mut places = std::mem::take(&mut self.scratch);
+        self.broken.candidates(op, asid, &mut places);
+        for place in places.drain(..) {
+            let watched = &mut self.watched[place as usize];
+            if watched.entry.removed_by(op, asid) {
+                if watched.invalidated.none() {
+                    self.invalidated.push((place, watched.entry.slot));
+                }
                 watched.invalidated.mark(issuer, op.scope);
             }
         }
+        self.scratch = places;
     }
 
     /// The barrier `kind` of core `issuer` completed the invalidations that it waits for.
     pub fn complete(&mut self, issuer: usize, kind: DsbKind) {
-        self.slots
-            .retain(|_, w| !w.invalidated.completed_by(issuer, kind));
+        let mut invalidated = std::mem::take(&mut self.invalidated);
+        invalidated.retain(|&(place, slot)| {
+            let watched = &self.watched[place as usize];
+            let owed = watched.invalidated;
+            if watched.entry.slot != slot || owed.none() {
+                return false;
+            }
+            let completed = owed.completed_by(issuer, kind);
+            if completed {
+                self.unlink(place);
+                self.slots.remove(place);
+                self.watched[place as usize].invalidated = Owed::default();
+                self.free.push(place);
+            }
+            !completed
+        });
+        self.invalidated = invalidated;
+    }
+
+    fn find(&self, slot: u64) -> Option<u32> {
+        self.slots.of(slot).next()
+    }
+
+    /// A place for the slot of `entry`, which is not watched yet.
+    fn place(&mut self, entry: &Entry) -> u32 {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.watched.push(Watched {
+                entry: *entry,
+                broken: false,
+                invalidated: Owed::default(),
+            });
+            self.watched.len() as u32 - 1
+        });
+        self.slots.insert(place, entry.slot);
+        place
+    }
+
+    /// Takes the slot at `place` into the lists that its state belongs to.
+    fn link(&mut self, place: u32) {
+        let Watched { entry, broken, .. } = &self.watched[place as usize];
+        if *broken {
+            self.broken.insert(place, entry);
+        }
+        if entry.descriptor.contiguous() {
+            self.runs.insert(place, group(entry.slot));
+        }
+    }
+
+    /// Takes it out of them, before its state changes.
+    fn unlink(&mut self, place: u32) {
+        let Watched { entry, broken, .. } = &self.watched[place as usize];
+        if *broken {
+            self.broken.remove(place, entry);
+        }
+        if entry.descriptor.contiguous() {
+            self.runs.remove(place);
+        }
+    }
+}
+
+/// The group of the longest run that holds `slot`.
+const fn group(slot: u64) -> u64 {
+    slot / (LONGEST_RUN * 8)
+}
+
+/// Whether `member`, which has the contiguous bit set, forms a run with `slot` and another than the
+/// valid descriptor `new` there.
+fn disagrees(member: &Entry, slot: u64, new: Descriptor) -> bool {
+    let run = geometry::contiguous_run(member.granule, member.level);
+    member.slot != slot
+        && run.is_some_and(|run| (slot ^ member.slot) / 8 < u64::from(run))
+        && state_free(as_at(member, slot).descriptor) != state_free(new)
+}
+
+/// What `member` of a run says about the member at `slot`.
+fn as_at(member: &Entry, slot: u64) -> Entry {
+    let bytes = geometry::level_bytes(member.granule, member.level) as i64;
+    let distance = (slot as i64 - member.slot as i64) / 8 * bytes;
+    Entry {
+        base: member.base.wrapping_add_signed(distance),
+        descriptor: Descriptor(member.descriptor.0.wrapping_add_signed(distance)),
+        ..*member
     }
 }
 

@@ -5,7 +5,7 @@
 use super::Machine;
 use super::tlb::Entry;
 use crate::attributes::Permissions;
-use vmsa::{Descriptor, VaRange, geometry};
+use vmsa::{Descriptor, geometry};
 
 /// What a cached descriptor leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,13 +74,6 @@ impl Cached {
             doomed: !entry.doomed.none(),
         }
     }
-
-    /// Whether what it leads to has a byte in common with the `bytes` bytes at `pa`: the memory
-    /// behind a leaf, or the next table.
-    pub(super) fn leads_to(entry: &Entry, pa: u64, bytes: u64) -> bool {
-        let (base, size) = (entry.output(), entry.output_bytes());
-        base < pa.saturating_add(bytes) && pa < base.saturating_add(size)
-    }
 }
 
 impl Machine {
@@ -92,11 +85,8 @@ impl Machine {
         let state = self.state.borrow();
         let mut found = Vec::new();
         for (core, held) in state.cores.iter().enumerate() {
-            let reaches = |e: &&Entry| {
-                (!e.leaf || e.range == VaRange::Lower) && Cached::leads_to(e, pa, bytes)
-            };
-            let entries = held.tlb.entries().filter(reaches);
-            found.extend(entries.map(|e| Cached::new(core, e)));
+            let entries = held.tlb.leading_to(pa, bytes);
+            found.extend(entries.iter().map(|e| Cached::new(core, e)));
         }
         found
     }
@@ -116,7 +106,8 @@ impl Machine {
         let Some(held) = state.cores.get(core) else {
             return Vec::new();
         };
-        let entries = held.tlb.entries().filter(|e| e.leaf == leaf);
-        entries.map(|e| Cached::new(core, e)).collect()
+        let entries = held.tlb.entries();
+        let wanted = entries.iter().filter(|e| e.leaf == leaf);
+        wanted.map(|e| Cached::new(core, e)).collect()
     }
 }

@@ -96,7 +96,7 @@ impl State {
         }
         loop {
             let asid = self.cores[core].asid();
-            let cached = self.cores[core].tlb.leaf(range, va, asid);
+            let cached = self.cores[core].tlb.leaf(range, va, asid).copied();
             let hit = cached.is_some();
             let entry = match cached {
                 Some(entry) => Ok(entry),

@@ -1,15 +1,12 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! What a core remembers of descriptors, as stubbornly as the architecture allows.
-//!
-//! Nothing is ever dropped for lack of room, the oldest entry wins a lookup, an invalidation takes
-//! effect only when the barrier after it completes, and what it doomed serves until then.
+//! One cached descriptor: what it matches and which invalidations have to remove it.
 
 use vmsa::{Descriptor, DsbKind, Granule, Tlbi, TlbiOp, TlbiScope, VaRange, geometry};
 
 /// Invalidations that were issued and wait for the barrier that completes them: one bit a core, by
 /// the scope of the operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Owed([u64; 3]);
+pub(in crate::functional) struct Owed([u64; 3]);
 
 impl Owed {
     const SCOPES: [TlbiScope; 3] = [
@@ -38,7 +35,7 @@ impl Owed {
 
 /// Table limits collected on the way down (section 5); they only take away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(in crate::functional) struct Limits {
     pub no_el0: bool,
     pub no_write: bool,
     pub uxn: bool,
@@ -46,8 +43,8 @@ pub(super) struct Limits {
 }
 
 /// One cached descriptor, leaf or table.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::functional) struct Entry {
     pub range: VaRange,
     pub granule: Granule,
     /// First VA that the entry matches, canonical.
@@ -145,79 +142,5 @@ fn hint(op: Tlbi) -> Option<(Granule, u8)> {
         2 if level > 1 => Some((Granule::K16, level)),
         3 if level > 0 => Some((Granule::K64, level)),
         _ => None,
-    }
-}
-
-/// Every entry of one core, oldest first.
-#[derive(Debug, Default)]
-pub(super) struct Tlb {
-    entries: Vec<Entry>,
-}
-
-impl Tlb {
-    /// Adds an entry, unless one that is there to stay says the same.
-    pub fn fill(&mut self, entry: Entry) {
-        let same = |e: &&Entry| {
-            e.doomed.none()
-                && e.leaf == entry.leaf
-                && (e.base, e.bytes, e.slot) == (entry.base, entry.bytes, entry.slot)
-                && (e.asid, e.descriptor, e.limits) == (entry.asid, entry.descriptor, entry.limits)
-        };
-        if self.entries.iter().find(same).is_none() {
-            self.entries.push(entry);
-        }
-    }
-
-    /// The oldest leaf entry for `va`.
-    pub fn leaf(&self, range: VaRange, va: u64, asid: u16) -> Option<Entry> {
-        self.entries
-            .iter()
-            .find(|e| e.leaf && e.serves(range, va, asid))
-            .copied()
-    }
-
-    /// The deepest table entry for `va`, the oldest of that level.
-    pub fn table(&self, range: VaRange, va: u64, asid: u16) -> Option<Entry> {
-        let serving = |e: &&Entry| !e.leaf && e.serves(range, va, asid);
-        self.entries
-            .iter()
-            .filter(serving)
-            .rev()
-            .max_by_key(|e| e.level)
-            .copied()
-    }
-
-    /// Forgets the leaf entries formed from `slot`: a hardware update found other contents there.
-    pub fn drop_slot(&mut self, slot: u64) {
-        self.entries.retain(|e| !(e.leaf && e.slot == slot));
-    }
-
-    /// Marks what `op` of core `issuer` removes and returns a copy of it.
-    pub fn doom(&mut self, op: Tlbi, asid: u16, issuer: usize) -> Vec<Entry> {
-        let mut doomed = Vec::new();
-        for entry in &mut self.entries {
-            if entry.removed_by(op, asid) {
-                entry.doomed.mark(issuer, op.scope);
-                doomed.push(*entry);
-            }
-        }
-        doomed
-    }
-
-    /// The barrier `kind` of core `issuer` completed: what the invalidations marked that it waits for
-    /// is gone.
-    pub fn complete(&mut self, issuer: usize, kind: DsbKind) {
-        self.entries
-            .retain(|e| !e.doomed.completed_by(issuer, kind));
-    }
-
-    /// All entries, oldest first.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter()
-    }
-
-    /// Entries held.
-    pub fn len(&self) -> usize {
-        self.entries.len()
     }
 }
