@@ -118,6 +118,9 @@ counters! {
     folds,
     /// Contiguous runs unfolded.
     unfolds,
+    /// Entries of contiguous runs overwritten by an operation that may not be used there: mistakes of
+    /// its callers.
+    folded_overwrites,
     /// Rollovers of the ASID allocator.
     rollovers,
     /// Context switches.

@@ -1,12 +1,43 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! Transparent contiguous mappings: the public operations on last-level entries, which keep contiguous
 //! runs consistent (contract: contpte).
+//!
+//! A *block* is a naturally aligned run of entries as long as hardware can make one TLB entry of. It
+//! is *folded* if all of its entries are valid with the contiguous bit set, and *unfolded* if none has
+//! it. Whoever holds the lock of the table sees one or the other, so every operation here that would
+//! change a part of a folded block unfolds it first, unless what it changes may differ in a block, or
+//! the whole block changes.
+//!
+//! The layer knows user address spaces only: mappings of the kernel cannot live with entries that are
+//! gone for a moment, and are written by [`crate::pgtable`] (CONTPTE-09).
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `block` | which entries form a block |
+//! | `convert` | fold and unfold: the only place that repaints a live block (section 4) |
+//! | `read` | what an entry says, with and without the lock |
+//! | `set` | new entries |
+//! | `clear` | entries taken out |
+//! | `protect` | write permission taken away |
+//! | `access` | access flag, dirty state and write permission given (section 6) |
+//! | `young` | access flag and dirty state taken away |
 
-use crate::cpu::Cpu;
-use crate::kernel::Kernel;
-use crate::mm::{AddressSpace, Error};
-use crate::pte::{Pte, PtePtr, raw};
-use crate::thread::Thread;
+mod access;
+mod block;
+mod clear;
+mod convert;
+mod protect;
+mod read;
+mod set;
+mod young;
+
+pub use access::set_access_flags;
+pub use block::block_pages;
+pub use clear::{clear_flush, clear_ptes, get_and_clear};
+pub use protect::set_wrprotects;
+pub use read::{batch_hint, get, get_batch, get_lockless};
+pub use set::{set_pte, set_ptes};
+pub use young::{Cleared, clear_flush_young, clear_young_dirty_ptes, test_and_clear_young};
 
 /// How contiguous mappings are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,173 +60,4 @@ impl Default for Config {
             eager: false,
         }
     }
-}
-
-/// Entries from `ptr` to the end of its contiguous run; 1 outside of one.
-pub fn batch_hint(kernel: &Kernel, ptr: PtePtr, pte: Pte) -> u64 {
-    let _ = (kernel, ptr, pte);
-    1
-}
-
-/// Reads an entry, with the access flag and dirty state of its run. The lock is held.
-///
-/// # Errors
-/// The fault of an access, here and below.
-pub async fn get<C: Cpu>(thread: &Thread<C>, ptr: PtePtr) -> Result<Pte, Error> {
-    raw::get(thread, ptr).await
-}
-
-/// As [`get`], without the lock.
-///
-/// # Errors
-/// As [`get`].
-pub async fn get_lockless<C: Cpu>(thread: &Thread<C>, ptr: PtePtr) -> Result<Pte, Error> {
-    raw::get(thread, ptr).await
-}
-
-/// The first of `count` entries, with the access flag and dirty state of all of them.
-///
-/// # Errors
-/// As [`get`].
-pub async fn get_batch<C: Cpu>(thread: &Thread<C>, ptr: PtePtr, count: u64) -> Result<Pte, Error> {
-    let mut first = get(thread, ptr).await?;
-    for page in 1..count as i64 {
-        let pte = raw::get(thread, ptr.offset(page)).await?;
-        first = first.with_young(first.young() || pte.young());
-        if pte.dirty() {
-            first = first.make_dirty();
-        }
-    }
-    Ok(first)
-}
-
-/// Stores `nr` entries that map consecutive pages of one folio; with `nr` > 1 none of them was
-/// present.
-///
-/// # Errors
-/// As [`get`].
-pub async fn set_ptes<C: Cpu>(
-    thread: &Thread<C>,
-    space: &AddressSpace,
-    ptr: PtePtr,
-    pte: Pte,
-    nr: u64,
-) -> Result<(), Error> {
-    let _ = space;
-    raw::set_many(thread, ptr, pte, nr).await
-}
-
-/// Clears an entry and returns what it said.
-///
-/// # Errors
-/// As [`get`].
-pub async fn get_and_clear<C: Cpu>(
-    thread: &Thread<C>,
-    space: &AddressSpace,
-    ptr: PtePtr,
-) -> Result<Pte, Error> {
-    let _ = space;
-    raw::get_and_clear(thread, ptr).await
-}
-
-/// Clears `nr` entries; returns the first, with the access flag and dirty state of all of them. The
-/// caller flushes.
-///
-/// # Errors
-/// As [`get`].
-pub async fn clear_ptes<C: Cpu>(
-    thread: &Thread<C>,
-    space: &AddressSpace,
-    ptr: PtePtr,
-    nr: u64,
-) -> Result<Pte, Error> {
-    let _ = space;
-    let mut first = raw::get_and_clear(thread, ptr).await?;
-    for page in 1..nr as i64 {
-        let pte = raw::get_and_clear(thread, ptr.offset(page)).await?;
-        first = first.with_young(first.young() || pte.young());
-        if pte.dirty() {
-            first = first.make_dirty();
-        }
-    }
-    Ok(first)
-}
-
-/// Clears an entry, flushes its page, and returns what it said.
-///
-/// # Errors
-/// As [`get`].
-pub async fn clear_flush<C: Cpu>(
-    thread: &Thread<C>,
-    space: &AddressSpace,
-    ptr: PtePtr,
-) -> Result<Pte, Error> {
-    let old = get_and_clear(thread, space, ptr).await?;
-    thread.flush_page(space, ptr.va).await;
-    Ok(old)
-}
-
-/// Takes write permission away from `nr` entries. The caller flushes.
-///
-/// # Errors
-/// As [`get`].
-pub async fn set_wrprotects<C: Cpu>(
-    thread: &Thread<C>,
-    space: &AddressSpace,
-    ptr: PtePtr,
-    nr: u64,
-) -> Result<(), Error> {
-    let _ = space;
-    for page in 0..nr as i64 {
-        raw::set_wrprotect(thread, ptr.offset(page)).await?;
-    }
-    Ok(())
-}
-
-/// Clears the access flag; returns whether the page, or its run, was accessed. Nobody flushes.
-///
-/// # Errors
-/// As [`get`].
-pub async fn test_and_clear_young<C: Cpu>(
-    thread: &Thread<C>,
-    space: &AddressSpace,
-    ptr: PtePtr,
-) -> Result<bool, Error> {
-    let _ = space;
-    raw::test_and_clear_young(thread, ptr).await
-}
-
-/// As [`test_and_clear_young`], with an invalidation that completes at the next barrier.
-///
-/// # Errors
-/// As [`get`].
-pub async fn clear_flush_young<C: Cpu>(
-    thread: &Thread<C>,
-    space: &AddressSpace,
-    ptr: PtePtr,
-) -> Result<bool, Error> {
-    let young = test_and_clear_young(thread, space, ptr).await?;
-    if young {
-        thread.flush_page_nosync(space, ptr.va).await;
-    }
-    Ok(young)
-}
-
-/// Merges access flag, write permission and dirty state of `entry` into the entry; with `dirty` (the
-/// fault was a store) flushes it if it changed. Returns whether anything was to be changed.
-///
-/// # Errors
-/// As [`get`].
-pub async fn set_access_flags<C: Cpu>(
-    thread: &Thread<C>,
-    space: &AddressSpace,
-    ptr: PtePtr,
-    entry: Pte,
-    dirty: bool,
-) -> Result<bool, Error> {
-    let changed = raw::set_access_flags(thread, ptr, entry).await?;
-    if changed && dirty {
-        thread.flush_page(space, ptr.va).await;
-    }
-    Ok(changed)
 }
