@@ -2,9 +2,9 @@
 //! One core of the functional machine: the instructions.
 
 use super::State;
-use super::memory::BufferedStore;
 use super::schedule::YieldNow;
-use super::walk::{Access, Kind, Translation};
+use super::store_buffer::BufferedStore;
+use super::translate::{Access, Kind, Translation};
 use crate::cpu::{AccessSize, Cpu, Par, Privilege};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -75,48 +75,72 @@ impl Core {
     pub fn set_pan(&self, pan: bool) {
         self.state.borrow_mut().cores[self.index].pan = pan;
     }
+}
 
-    fn count(&self, what: impl Fn(&mut Traffic) -> &mut u64) {
-        *what(&mut self.state.borrow_mut().cores[self.index].traffic) += 1;
-    }
+/// Where the bytes of one access lie: in the word that holds `first` and, if they cross its end, in
+/// that at `second`.
+#[derive(Clone, Copy)]
+struct Bytes {
+    first: u64,
+    second: u64,
+    /// Bytes in the first word.
+    reach: u64,
+    count: u64,
+}
 
-    fn translate(
+impl State {
+    #[inline]
+    fn access(
         &self,
+        core: usize,
         va: u64,
         size: AccessSize,
         privilege: Privilege,
         kind: Kind,
-    ) -> Result<Bytes, AccessFault> {
-        let mut state = self.state.borrow_mut();
+    ) -> Access {
         let el = match privilege {
             Privilege::Privileged => El::El1,
             Privilege::Unprivileged => El::El0,
         };
-        let access = Access {
+        Access {
             va,
             kind,
             el,
-            pan: el == El::El1 && state.cores[self.index].pan,
+            pan: el == El::El1 && self.cores[core].pan,
             size: size.log2(),
             at: false,
+        }
+    }
+
+    /// Address of an access that lies in one word and has a translation that is cached and asks for
+    /// nothing else: the short way, which most accesses go.
+    #[inline]
+    fn at_once(&mut self, core: usize, access: &Access) -> Option<u64> {
+        let pa = self.hit(core, access)?;
+        (pa % 8 + (1 << access.size) <= 8).then_some(pa)
+    }
+
+    /// Both translations of an access that crosses a page come before any effect.
+    fn place(&mut self, core: usize, access: &Access) -> Result<Bytes, AccessFault> {
+        let Access {
+            va, el, kind, size, ..
+        } = *access;
+        let fault = |(fsc, write)| AccessFault {
+            fsc,
+            va,
+            write,
+            el,
+            instruction: kind == Kind::Execute,
         };
-        let mut translate = |va| {
-            state
-                .translate(self.index, Access { va, ..access })
-                .map(|t: Translation| t.pa)
-                .map_err(|(fsc, write)| AccessFault {
-                    fsc,
-                    va: access.va,
-                    write,
-                    el,
-                    instruction: kind == Kind::Execute,
-                })
-        };
-        let first = translate(va)?;
-        // An access that crosses a page is two translations, and both come before any effect.
-        let reach = 0x1000 - (va & 0xfff);
-        let second = if size.bytes() > reach {
-            translate(va.wrapping_add(reach))?
+        let first = self.translate(core, access).map_err(fault)?.pa;
+        let (count, reach) = (1 << size, 8 - first % 8);
+        let to_page_end = 0x1000 - (va & 0xfff);
+        let second = if count > to_page_end {
+            let next = Access {
+                va: va.wrapping_add(to_page_end),
+                ..*access
+            };
+            self.translate(core, &next).map_err(fault)?.pa
         } else {
             first + reach
         };
@@ -124,65 +148,121 @@ impl Core {
             first,
             second,
             reach,
-            count: size.bytes(),
+            count,
         })
     }
 
-    fn view(&self, state: &State, pa: u64) -> u64 {
-        let word = state.memory.word(pa);
-        state.cores[self.index]
-            .stores
-            .iter()
-            .filter(|s| s.pa == pa & !7)
-            .fold(word, |word, store| store.apply(word))
+    #[inline]
+    fn view(&self, core: usize, pa: u64) -> u64 {
+        self.cores[core].stores.view(pa & !7, self.memory.word(pa))
     }
 
-    fn read(&self, bytes: &Bytes) -> u64 {
-        let state = self.state.borrow();
-        bytes.addresses().enumerate().fold(0, |value, (i, pa)| {
-            let byte = self.view(&state, pa) >> (pa % 8 * 8) & 0xff;
-            value | byte << (i * 8)
-        })
+    #[inline]
+    fn read(&self, core: usize, bytes: Bytes) -> u64 {
+        let Bytes {
+            first,
+            second,
+            reach,
+            count,
+        } = bytes;
+        let mut value = self.view(core, first) >> (first % 8 * 8);
+        if count > reach {
+            value |= self.view(core, second) << (reach * 8);
+        }
+        value & (u64::MAX >> (64 - 8 * count))
     }
 
-    fn write(&self, bytes: &Bytes, value: u64) {
-        let mut state = self.state.borrow_mut();
-        for (i, pa) in bytes.addresses().enumerate() {
-            let shift = pa % 8 * 8;
-            let store = BufferedStore {
-                pa: pa & !7,
-                mask: 0xff << shift,
-                bits: (value >> (i * 8) & 0xff) << shift,
-            };
-            let stores = &mut state.cores[self.index].stores;
-            match stores.last_mut().filter(|s| s.pa == store.pa && i > 0) {
-                Some(same) => {
-                    same.bits |= store.bits;
-                    same.mask |= store.mask;
-                }
-                None => stores.push(store),
-            }
+    #[inline]
+    fn write(&mut self, core: usize, bytes: Bytes, value: u64) {
+        let Bytes {
+            first,
+            second,
+            reach,
+            count,
+        } = bytes;
+        let mask = u64::MAX >> (64 - 8 * count);
+        let shift = first % 8 * 8;
+        let stores = &mut self.cores[core].stores;
+        stores.push(BufferedStore {
+            pa: first & !7,
+            mask: mask << shift,
+            bits: (value & mask) << shift,
+        });
+        if count > reach {
+            stores.push(BufferedStore {
+                pa: second & !7,
+                mask: mask >> (reach * 8),
+                bits: (value & mask) >> (reach * 8),
+            });
         }
     }
-}
 
-/// Where the bytes of one access lie.
-struct Bytes {
-    first: u64,
-    second: u64,
-    reach: u64,
-    count: u64,
-}
+    #[inline]
+    fn load_at_once(&mut self, core: usize, access: &Access) -> Option<u64> {
+        self.cores[core].traffic.loads += 1;
+        let pa = self.at_once(core, access)?;
+        let value = self.view(core, pa) >> (pa % 8 * 8);
+        Some(value & (u64::MAX >> (64 - (8 << access.size))))
+    }
 
-impl Bytes {
-    fn addresses(&self) -> impl Iterator<Item = u64> {
-        (0..self.count).map(|i| {
-            if i < self.reach {
-                self.first + i
-            } else {
-                self.second + (i - self.reach)
-            }
-        })
+    fn load(&mut self, core: usize, access: &Access) -> Result<u64, AccessFault> {
+        let bytes = self.place(core, access)?;
+        Ok(self.read(core, bytes))
+    }
+
+    #[inline]
+    fn store_at_once(&mut self, core: usize, access: &Access, value: u64) -> bool {
+        self.cores[core].traffic.stores += 1;
+        let Some(pa) = self.at_once(core, access) else {
+            return false;
+        };
+        let (mask, shift) = (u64::MAX >> (64 - (8 << access.size)), pa % 8 * 8);
+        self.cores[core].stores.push(BufferedStore {
+            pa: pa & !7,
+            mask: mask << shift,
+            bits: (value & mask) << shift,
+        });
+        true
+    }
+
+    fn store(&mut self, core: usize, access: &Access, value: u64) -> Result<(), AccessFault> {
+        let bytes = self.place(core, access)?;
+        self.write(core, bytes, value);
+        Ok(())
+    }
+
+    fn swap(
+        &mut self,
+        core: usize,
+        access: &Access,
+        expected: u64,
+        new: u64,
+    ) -> Result<u64, AccessFault> {
+        self.cores[core].traffic.swaps += 1;
+        let bytes = self.place(core, access)?;
+        // An atomic works at the point of coherence, behind the earlier stores of its core.
+        self.drain(core);
+        let seen = self.read(core, bytes);
+        if seen == expected {
+            self.write(core, bytes, new);
+            self.drain(core);
+        }
+        Ok(seen)
+    }
+
+    fn address_translate(&mut self, core: usize, op: AtOp, va: u64) -> Par {
+        let access = Access {
+            va,
+            kind: if op.write() { Kind::Write } else { Kind::Read },
+            el: op.el(),
+            pan: op.pan() && self.cores[core].pan,
+            size: 0,
+            at: true,
+        };
+        match self.translate(core, &access) {
+            Ok(Translation { pa, attr, sh }) => Par::Translated { pa, attr, sh },
+            Err((fsc, _)) => Par::Faulted(fsc),
+        }
     }
 }
 
@@ -194,9 +274,12 @@ impl Cpu for Core {
         privilege: Privilege,
     ) -> Result<u64, AccessFault> {
         self.gives_way().await;
-        self.count(|t| &mut t.loads);
-        let bytes = self.translate(va, size, privilege, Kind::Read)?;
-        Ok(self.read(&bytes))
+        let mut state = self.state.borrow_mut();
+        let access = state.access(self.index, va, size, privilege, Kind::Read);
+        match state.load_at_once(self.index, &access) {
+            Some(value) => Ok(value),
+            None => state.load(self.index, &access),
+        }
     }
 
     async fn store(
@@ -207,10 +290,12 @@ impl Cpu for Core {
         value: u64,
     ) -> Result<(), AccessFault> {
         self.gives_way().await;
-        self.count(|t| &mut t.stores);
-        let bytes = self.translate(va, size, privilege, Kind::Write)?;
-        self.write(&bytes, value);
-        Ok(())
+        let mut state = self.state.borrow_mut();
+        let access = state.access(self.index, va, size, privilege, Kind::Write);
+        if state.store_at_once(self.index, &access, value) {
+            return Ok(());
+        }
+        state.store(self.index, &access, value)
     }
 
     async fn compare_and_swap(
@@ -222,53 +307,39 @@ impl Cpu for Core {
         new: u64,
     ) -> Result<u64, AccessFault> {
         self.gives_way().await;
-        self.count(|t| &mut t.swaps);
-        let bytes = self.translate(va, size, privilege, Kind::ReadWrite)?;
-        // An atomic works at the point of coherence, behind the earlier stores of its core.
-        self.state.borrow_mut().drain(self.index);
-        let seen = self.read(&bytes);
-        if seen == expected & size.mask() {
-            self.write(&bytes, new);
-            self.state.borrow_mut().drain(self.index);
-        }
-        Ok(seen)
+        let mut state = self.state.borrow_mut();
+        let access = state.access(self.index, va, size, privilege, Kind::ReadWrite);
+        state.swap(self.index, &access, expected & size.mask(), new)
     }
 
     async fn fetch(&self, va: u64, privilege: Privilege) -> Result<u32, AccessFault> {
         self.gives_way().await;
-        self.count(|t| &mut t.loads);
-        let bytes = self.translate(va, AccessSize::Word, privilege, Kind::Execute)?;
-        Ok(self.read(&bytes) as u32)
+        let mut state = self.state.borrow_mut();
+        let access = state.access(self.index, va, AccessSize::Word, privilege, Kind::Execute);
+        let word = match state.load_at_once(self.index, &access) {
+            Some(word) => word,
+            None => state.load(self.index, &access)?,
+        };
+        Ok(word as u32)
     }
 
     async fn address_translate(&self, op: AtOp, va: u64) -> Result<Par, AccessFault> {
         self.gives_way().await;
-        let kind = if op.write() { Kind::Write } else { Kind::Read };
         let mut state = self.state.borrow_mut();
-        let access = Access {
-            va,
-            kind,
-            el: op.el(),
-            pan: op.pan() && state.cores[self.index].pan,
-            size: 0,
-            at: true,
-        };
-        Ok(match state.translate(self.index, access) {
-            Ok(Translation { pa, attr, sh }) => Par::Translated { pa, attr, sh },
-            Err((fsc, _)) => Par::Faulted(fsc),
-        })
+        Ok(state.address_translate(self.index, op, va))
     }
 
     async fn tlbi(&self, op: Tlbi) {
         self.gives_way().await;
-        self.count(|t| &mut t.tlbis);
-        self.state.borrow_mut().invalidate(self.index, op);
+        let mut state = self.state.borrow_mut();
+        state.cores[self.index].traffic.tlbis += 1;
+        state.invalidate(self.index, op);
     }
 
     async fn dsb(&self, kind: DsbKind) {
         self.gives_way().await;
-        self.count(|t| &mut t.dsbs);
         let mut state = self.state.borrow_mut();
+        state.cores[self.index].traffic.dsbs += 1;
         if kind.orders_stores() {
             state.drain(self.index);
         }
@@ -281,6 +352,7 @@ impl Cpu for Core {
 
     async fn write_sysreg(&self, register: SysReg, value: u64) {
         self.gives_way().await;
-        self.state.borrow_mut().cores[self.index].write(register, value);
+        let mut state = self.state.borrow_mut();
+        state.cores[self.index].write(register, value);
     }
 }

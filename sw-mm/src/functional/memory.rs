@@ -1,36 +1,73 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! Sparse physical memory of 8-byte words, and the store buffer in front of it.
+//! Sparse physical memory of 8-byte words.
 
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
+use std::cell::Cell;
 
 const FRAME_WORDS: usize = 512;
+/// Frames of one chunk.
+const CHUNK: usize = 512;
+/// Chunks whose place is remembered, a power of two.
+const RECENT: usize = 64;
+
+type Frame = Box<[u64; FRAME_WORDS]>;
+/// Indices of frames plus 1; 0 is an absent frame.
+type Chunk = Box<[u32; CHUNK]>;
 
 /// Memory that every observer agrees on. Absent frames read as zero.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Memory {
-    frames: BTreeMap<u64, Box<[u64; FRAME_WORDS]>>,
+    frames: Vec<Frame>,
+    chunks: Vec<Chunk>,
+    /// By chunk number, the index in `chunks`.
+    index: FxHashMap<u64, u32>,
+    /// Answers of `index`; chunks are never given back, so that they stay right.
+    recent: Box<[Cell<(u64, u32)>; RECENT]>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            frames: Vec::new(),
+            chunks: Vec::new(),
+            index: FxHashMap::default(),
+            recent: Box::new([const { Cell::new((u64::MAX, 0)) }; RECENT]),
+        }
+    }
 }
 
 impl Memory {
     /// The word that holds byte `pa`.
+    #[inline]
     pub fn word(&self, pa: u64) -> u64 {
         let (frame, index) = split(pa);
-        self.frames.get(&frame).map_or(0, |words| words[index])
+        self.find(frame).map_or(0, |at| self.frames[at][index])
     }
 
     /// Replaces the word that holds byte `pa`.
+    #[inline]
     pub fn set_word(&mut self, pa: u64, value: u64) {
         let (frame, index) = split(pa);
-        self.frames
-            .entry(frame)
-            .or_insert_with(|| Box::new([0; FRAME_WORDS]))[index] = value;
+        let at = match self.find(frame) {
+            Some(at) => at,
+            None => self.add(frame),
+        };
+        self.frames[at][index] = value;
     }
 
     /// Runs of non-zero words as (address, words), ascending.
     pub fn contents(&self) -> Vec<(u64, Vec<u64>)> {
+        let mut chunks: Vec<_> = self.index.iter().collect();
+        chunks.sort_unstable();
+        let frames = chunks.into_iter().flat_map(|(number, &chunk)| {
+            let numbers = number * CHUNK as u64..;
+            let present = numbers.zip(self.chunks[chunk as usize].iter());
+            present.filter(|(_, at)| **at != 0)
+        });
         let mut pieces: Vec<(u64, Vec<u64>)> = Vec::new();
-        for (&frame, words) in &self.frames {
-            for (index, &word) in words.iter().enumerate().filter(|(_, word)| **word != 0) {
+        for (frame, &at) in frames {
+            let words = self.frames[at as usize - 1].iter().enumerate();
+            for (index, &word) in words.filter(|(_, word)| **word != 0) {
                 let pa = frame * 8 * FRAME_WORDS as u64 + index as u64 * 8;
                 match pieces.last_mut() {
                     Some((base, run)) if *base + run.len() as u64 * 8 == pa => run.push(word),
@@ -40,28 +77,42 @@ impl Memory {
         }
         pieces
     }
+
+    #[inline]
+    fn find(&self, frame: u64) -> Option<usize> {
+        let chunk = self.chunk(frame / CHUNK as u64)?;
+        let at = self.chunks[chunk][frame as usize % CHUNK];
+        (at as usize).checked_sub(1)
+    }
+
+    #[inline]
+    fn chunk(&self, number: u64) -> Option<usize> {
+        let recent = &self.recent[number as usize % RECENT];
+        let (of, at) = recent.get();
+        if of == number {
+            return Some(at as usize);
+        }
+        let &at = self.index.get(&number)?;
+        recent.set((number, at));
+        Some(at as usize)
+    }
+
+    fn add(&mut self, frame: u64) -> usize {
+        let number = frame / CHUNK as u64;
+        let chunk = self.chunk(number).unwrap_or_else(|| {
+            self.chunks.push(Box::new([0; CHUNK]));
+            let at = self.chunks.len() - 1;
+            self.index.insert(number, at as u32);
+            at
+        });
+        self.frames.push(Box::new([0; FRAME_WORDS]));
+        self.chunks[chunk][frame as usize % CHUNK] = self.frames.len() as u32;
+        self.frames.len() - 1
+    }
 }
 
-fn split(pa: u64) -> (u64, usize) {
+const fn split(pa: u64) -> (u64, usize) {
     let word = pa / 8;
     let words = FRAME_WORDS as u64;
     (word / words, (word % words) as usize)
-}
-
-/// A store that its own core sees and nobody else does yet.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct BufferedStore {
-    /// Address of the word.
-    pub pa: u64,
-    /// Bits of the word that are written.
-    pub mask: u64,
-    /// Their values, in place.
-    pub bits: u64,
-}
-
-impl BufferedStore {
-    /// `word` after the store.
-    pub const fn apply(&self, word: u64) -> u64 {
-        (word & !self.mask) | (self.bits & self.mask)
-    }
 }

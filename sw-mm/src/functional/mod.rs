@@ -12,12 +12,16 @@
 //!
 //! So an OS step left out shows: as a wrong translation, a lost fault, or a [`BbmViolation`].
 
+mod context;
 mod core;
 mod memory;
 mod monitor;
+mod permission;
 mod query;
 mod schedule;
+mod store_buffer;
 mod tlb;
+mod translate;
 mod walk;
 
 pub use self::core::{Core, Traffic};
@@ -28,12 +32,14 @@ pub use schedule::{
 };
 
 use crate::boot::{MemoryImage, Registers};
-use memory::{BufferedStore, Memory};
+use context::Context;
+use memory::Memory;
 use monitor::{Change, Monitor};
 use std::cell::RefCell;
 use std::rc::Rc;
+use store_buffer::StoreBuffer;
 use tlb::Tlb;
-use vmsa::{DsbKind, Mair, Sctlr, SysReg, Tcr, Tlbi, TlbiScope, Ttbr};
+use vmsa::{DsbKind, SysReg, Tlbi, TlbiScope};
 
 /// What the machine is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,29 +66,16 @@ impl Default for MachineConfig {
 
 #[derive(Debug, Default)]
 struct CoreState {
-    ttbr: [Ttbr; 2],
-    tcr: Tcr,
-    mair: Mair,
-    sctlr: Sctlr,
+    context: Context,
     pan: bool,
     tlb: Tlb,
-    stores: Vec<BufferedStore>,
+    stores: StoreBuffer,
     traffic: Traffic,
 }
 
 impl CoreState {
-    fn asid(&self) -> u16 {
-        walk::current_asid(self.tcr, &self.ttbr)
-    }
-
     fn write(&mut self, register: SysReg, value: u64) {
-        match register {
-            SysReg::Ttbr0 => self.ttbr[0] = Ttbr(value),
-            SysReg::Ttbr1 => self.ttbr[1] = Ttbr(value),
-            SysReg::Tcr => self.tcr = Tcr(value),
-            SysReg::Mair => self.mair = Mair(value),
-            SysReg::Sctlr => self.sctlr = Sctlr(value),
-        }
+        self.context = self.context.with(register, value);
     }
 }
 
@@ -99,21 +92,20 @@ struct State {
 impl State {
     /// Performs the buffered stores of a core, in order.
     fn drain(&mut self, core: usize) {
-        for store in std::mem::take(&mut self.cores[core].stores) {
+        while let Some(store) = self.cores[core].stores.pop() {
             let old = self.memory.word(store.pa);
             self.commit(core, store.pa, store.apply(old));
         }
     }
 
-    fn commit(&mut self, core: usize, pa: u64, new: u64) {
-        self.memory.set_word(pa, new);
-        let slot = pa & !7;
-        let big_endian = self.cores[core].sctlr.ee();
+    fn commit(&mut self, core: usize, slot: u64, new: u64) {
+        self.memory.set_word(slot, new);
+        let big_endian = self.cores[core].context.big_endian;
         self.monitor.commit(Change { core, slot, new }, big_endian);
     }
 
     fn invalidate(&mut self, issuer: usize, op: Tlbi) {
-        let asid = if self.cores[issuer].tcr.asid16() {
+        let asid = if self.cores[issuer].context.asid16 {
             op.asid()
         } else {
             op.asid() & 0xff
@@ -126,7 +118,7 @@ impl State {
             if !everywhere && core != issuer {
                 continue;
             }
-            let current = self.cores[core].asid();
+            let current = self.cores[core].context.asid;
             let mut lost = std::mem::take(&mut self.lost);
             let tlb = &mut self.cores[core].tlb;
             tlb.doom(op, asid, issuer, current, &mut lost);
