@@ -9,12 +9,16 @@
 //! primitive works that wakes who waits, and a task that nobody wakes is reported by name instead of
 //! hanging the test (G10).
 
+mod give_way;
 mod join;
 mod ready;
+mod report;
 
-pub use self::join::JoinHandle;
+pub use give_way::{YieldNow, yield_now};
+pub use join::JoinHandle;
+pub use report::{RunEnd, TaskId, Waiting};
 
-use rand::{Rng, SeedableRng};
+use rand::{RngCore, SeedableRng};
 use rand_pcg::Pcg32;
 use ready::ReadySet;
 use std::cell::{Cell, RefCell};
@@ -23,7 +27,7 @@ use std::future::Future;
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 /// How the next task is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,53 +42,6 @@ pub enum Policy {
     /// once in so many steps the one that runs falls below all others: few changes at random places,
     /// which finds an interleaving that needs one task to stand still while another runs far.
     Priorities(NonZeroU32),
-}
-
-/// Number of a task, in the order of spawning, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TaskId(pub u64);
-
-/// A task that waits for something that never came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// Its number.
-    pub id: TaskId,
-    /// The name it was spawned with; empty if it has none.
-    pub name: Rc<str>,
-}
-
-impl fmt::Display for Waiting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.name {
-            "" => write!(f, "task {}", self.id.0),
-            name => write!(f, "task {} ({name})", self.id.0),
-        }
-    }
-}
-
-/// Why [`Scheduler::run`] came back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RunEnd {
-    /// Every task is done.
-    Done,
-    /// No task is ready and these are not done, in the order of spawning: a deadlock, or a wake that
-    /// was lost.
-    Stuck(Vec<Waiting>),
-    /// All steps are used up: a livelock, or too few of them.
-    StepLimit,
-}
-
-impl fmt::Display for RunEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RunEnd::Done => f.write_str("every task is done"),
-            RunEnd::StepLimit => f.write_str("the steps are used up"),
-            RunEnd::Stuck(waiting) => {
-                let tasks: Vec<_> = waiting.iter().map(ToString::to_string).collect();
-                write!(f, "nothing is ready and these wait: {}", tasks.join(", "))
-            }
-        }
-    }
 }
 
 type BoxedTask = Pin<Box<dyn Future<Output = ()>>>;
@@ -289,7 +246,7 @@ impl Scheduler {
                 self.tasks.len() - 1
             });
             let priority = match self.policy {
-                Policy::Priorities(_) => i64::from(self.rng.random::<u32>()),
+                Policy::Priorities(_) => i64::from(self.rng.next_u32()),
                 Policy::Uniform | Policy::Bursts(_) => 0,
             };
             self.tasks[place] = Some(Task {
@@ -308,7 +265,7 @@ impl Scheduler {
         if count == 0 {
             return None;
         }
-        let mut once_in = |steps: NonZeroU32| self.rng.random_range(0..steps.get()) == 0;
+        let mut once_in = |steps: NonZeroU32| below(&mut self.rng, steps.get()) == 0;
         let place = match self.policy {
             Policy::Bursts(steps) if !once_in(steps) && self.ready.contains(self.last) => self.last,
             Policy::Priorities(steps) => {
@@ -324,7 +281,7 @@ impl Scheduler {
             Policy::Uniform | Policy::Bursts(_) => {
                 let chosen = match count {
                     1 => 0,
-                    _ => self.rng.random_range(0..count),
+                    _ => below(&mut self.rng, count),
                 };
                 self.ready.nth(chosen)?
             }
@@ -351,6 +308,12 @@ impl Scheduler {
     }
 }
 
+/// A number below `bound`. Even to one part in 2^32 / `bound`, and cheaper than an exact draw, of which
+/// there would be one for every instruction.
+fn below(rng: &mut Pcg32, bound: u32) -> u32 {
+    ((u64::from(rng.next_u32()) * u64::from(bound)) >> 32) as u32
+}
+
 impl fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scheduler")
@@ -366,39 +329,5 @@ impl Drop for Scheduler {
     fn drop(&mut self) {
         self.shared.closed.set(true);
         self.shared.spawned.take();
-    }
-}
-
-/// Waits until the scheduler has had the chance to run another task.
-///
-/// For host-side operations that the contract wants to be interleaved although they execute no
-/// instruction: taking and releasing a lock.
-pub fn yield_now() -> YieldNow {
-    YieldNow { due: true }
-}
-
-/// Future of [`yield_now`].
-#[derive(Debug)]
-#[must_use = "futures do nothing unless awaited"]
-pub struct YieldNow {
-    due: bool,
-}
-
-impl YieldNow {
-    /// Yields if `due`, otherwise is ready at once.
-    pub(super) const fn when(due: bool) -> Self {
-        Self { due }
-    }
-}
-
-impl Future for YieldNow {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if std::mem::take(&mut self.due) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(())
     }
 }

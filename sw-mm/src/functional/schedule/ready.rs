@@ -92,8 +92,19 @@ impl ReadySet {
     }
 
     /// The place of ready task number `n`, counted from the lowest place.
-    pub fn nth(&self, n: u32) -> Option<usize> {
-        self.iter().nth(n as usize)
+    pub fn nth(&self, mut n: u32) -> Option<usize> {
+        for (index, word) in self.words.iter().enumerate() {
+            let mut bits = word.bits();
+            let count = bits.count_ones();
+            if n < count {
+                for _ in 0..n {
+                    bits &= bits - 1;
+                }
+                return Some(index * 64 + bits.trailing_zeros() as usize);
+            }
+            n -= count;
+        }
+        None
     }
 
     /// The places of ready tasks, ascending.
