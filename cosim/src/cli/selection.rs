@@ -38,7 +38,8 @@ pub struct Selection {
     /// Number of seeds: N, N+1, ...
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: u64,
-    /// Budget of simulated cycles for each run; testbenches have their own default
+    /// Budget of simulated cycles for each run, and length of the random loads, which then finish what
+    /// is under way; testbenches have their own default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub cycles: Option<u64>,
     /// Memory system: default, flat, ddr4, ddr5, random, or a file (see `mmu-cosim memory --help`)

@@ -203,6 +203,18 @@ impl Bench {
         self.run_within(self.context.cycles.unwrap_or(DEFAULT_CYCLES))
     }
 
+    /// [`Bench::run_tasks`] for a load of `length` cycles that begins nothing new by then.
+    ///
+    /// When the last of its answers comes is for memory to say, and the slowest memory takes thousands
+    /// of cycles for a single walk. So the load ends with its last answer, not with its budget. What
+    /// gets none is the watchdog's: only when that would have spoken is the budget used up.
+    ///
+    /// # Errors
+    /// As [`Bench::run_tasks`].
+    pub fn run_load(&mut self, length: u64) -> Result<(), Failure> {
+        self.run_within(length.saturating_add(self.setup.watchdog))
+    }
+
     /// [`Bench::run_tasks`] with a budget of `budget` cycles.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ pub fn fault_injection(bench: &mut Bench) -> Result<(), Failure> {
     load.start(bench)?;
     let (os, rng) = (Rc::clone(&load.os), bench.rng("errors"));
     load.handle.spawn(inject(os, rng));
-    bench.run_tasks()?;
+    bench.run_load(cycles)?;
     bench.count("errors answered", load.handle.errors_given());
     load.finish(bench)
 }

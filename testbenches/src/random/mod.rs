@@ -50,14 +50,14 @@ pub static TESTBENCHES: &[Testbench] = &[
 
 /// Cycles of a run unless `--cycles` says otherwise.
 const CYCLES: u64 = 200_000;
-/// Cycles left for the last accesses.
+/// Cycles that the last accesses take with memory of common speed.
 const MARGIN: u64 = 5_000;
 
 fn random(bench: &mut Bench) -> Result<(), Failure> {
     let cycles = bench.cycles_or(CYCLES);
     let load = Load::new(bench, cycles)?;
     load.start(bench)?;
-    bench.run_tasks()?;
+    bench.run_load(cycles)?;
     load.finish(bench)
 }
 
@@ -76,7 +76,7 @@ impl Load {
         setup::hardware(bench, &mut rng);
         let boot = setup::software(&mut rng, bench.setup().straps);
         let handle = bench.handle()?;
-        // What is in flight at the end still has to be answered.
+        // What is in flight at the end still has to be answered: about when the budget is used up.
         let end = cycles.saturating_sub(MARGIN.min(cycles / 4));
         let os = Rc::new(Os::new(bench, &boot, end)?);
         let traffic = (0..handle.cores())

@@ -53,7 +53,8 @@ pub static TESTBENCHES: &[Testbench] = &[
 
 /// Cycles of a run unless `--cycles` says otherwise.
 const CYCLES: u64 = 200_000;
-/// Cycles left for what is under way at the end: with every delay there is, an edit takes long.
+/// Cycles that what is under way at the end takes with memory of common speed: with every delay there
+/// is, an edit takes long.
 const MARGIN: u64 = 20_000;
 
 fn stress(bench: &mut Bench) -> Result<(), Failure> {
@@ -121,7 +122,7 @@ fn run(bench: &mut Bench, errors: bool) -> Result<(), Failure> {
             end,
         ));
     }
-    bench.run_tasks()?;
+    bench.run_load(cycles)?;
     if errors {
         bench.count("errors answered", handle.errors_given());
     }
