@@ -265,7 +265,8 @@ impl MemoryConfig {
         for (from, row) in self.distance.iter().enumerate() {
             for (to, &distance) in row.iter().enumerate() {
                 let latency = u64::from(distance).saturating_mul(self.latency_unit()) >> 4;
-                if distance != UNREACHABLE && latency > LONGEST_DELAY {
+                // A node out of reach as well: invalidation messages go there all the same.
+                if latency > LONGEST_DELAY {
                     return Err(MemoryConfigError::TooFar {
                         from,
                         to,
@@ -353,6 +354,9 @@ mod tests {
         assert!(refused(|c| c.latency_unit_ps = u64::MAX / 32).contains("latency unit"));
         assert!(refused(|c| c.map.entries[0].nodes = 0b111).contains("entry 0"));
         assert!(refused(|c| c.latency_unit_ps = 900_000).contains("a link counts to 32767"));
+        let far =
+            |c: &mut MemoryConfig| (c.latency_unit_ps, c.distance[0][1]) = (65_000, UNREACHABLE);
+        assert!(refused(far).contains("distance 255 from node 0 to node 1"));
         assert!(refused(|c| c.links[1][2].rate = 1).contains("from node 1 to node 2"));
         for drain in [(0, 0), (33, 8), (8, 8)] {
             let mut config = MemoryConfig::flat(1);
