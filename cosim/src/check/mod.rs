@@ -104,14 +104,14 @@ pub fn attach(simulation: &mut Simulation, straps: Straps) -> Checkers {
     simulation.add_monitor(Rc::clone(&checkers.walk_nodes));
     let map = *simulation.address_map();
     simulation.add_monitor(CounterMonitor::new(straps, &info, map));
-    let memory = simulation.handle().memory_system().clone();
-    simulation.add_monitor(NodeCounterMonitor::new(&info, memory));
-    let refused = simulation.memory_system().refused(info.cpu_nodes);
+    let handle = simulation.handle();
+    let memory = handle.memory_system();
+    simulation.add_monitor(NodeCounterMonitor::new(&info, memory.clone()));
+    let refused = memory.refused(info.cpu_nodes);
     simulation.add_monitor(Scoreboard::new(profile(&straps)).refusing(refused));
-    let memory = simulation.handle().memory_system().clone();
     if memory.nodes.iter().any(Option::is_some) {
-        simulation.add_monitor(DramTimingMonitor::new(&memory, &info));
-        simulation.add_monitor(MemoryOrderMonitor::new(&memory, &info));
+        simulation.add_monitor(DramTimingMonitor::new(memory, &info));
+        simulation.add_monitor(MemoryOrderMonitor::new(memory, &info));
     }
     checkers
 }
