@@ -2,6 +2,7 @@ pkg/socket_pkg.sv
 pkg/vmsa_pkg.sv
 pkg/bus_pkg.sv
 pkg/memory_pkg.sv
+pkg/dram_pkg.sv
 pkg/tlb_pkg.sv
 pkg/walk_pkg.sv
 pkg/walk_obs_pkg.sv
@@ -36,6 +37,13 @@ mem/delay_source.sv
 mem/delay_link.sv
 mem/turn_arbiter.sv
 mem/response_merge.sv
+mem/dram_queue_if.sv
+mem/dram_banks_if.sv
+mem/dram_queue.sv
+mem/dram_refresh.sv
+mem/dram_banks.sv
+mem/dram_choice.sv
+mem/dram_events.sv
 mem/dram_channel.sv
 mem/memory_slice.sv
 mem/memory_controller.sv

@@ -107,7 +107,7 @@ RULES = [
     ("socket", r"info_o|strap_q|memory_q|command_o|node_value_o", "", None),
     # What decides only when something happens has checks of its own (MEM-01, NOC-01), which need
     # memory with timing; the regression of the mutants runs without.
-    ("dram_channel|memory_controller|memory_slice|delay_link|node_counters|node_pmu_pkg", "", "", None),
+    (r"dram_\w+|memory_controller|memory_slice|delay_link|node_counters|node_pmu_pkg", "", "", None),
     ("memory_pkg", r"function:locate", "", None),
     ("memory_system", r"delay|reachable|distance|function:(link_delay|hops)", "", None),
     ("home_agent", r"time_|timed|over|from_next|picked|pick|next_q|any", r"timed_i|silent|time_", None),

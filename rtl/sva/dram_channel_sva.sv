@@ -70,6 +70,6 @@ bind dram_channel dram_channel_sva #(
     .ReadEntries(ReadEntries),
     .WriteEntries(WriteEntries)
 ) u_sva (
-    .owing({owing_q[1], owing_q[0]}),
+    .owing(u_refresh.owing_q),
     .*
 );
