@@ -22,6 +22,8 @@ module dram_channel_sva
     input logic in_writes,
     input logic in_reads,
     input logic take_read,
+    input logic take_write,
+    input logic draining_q,
     input logic landing,
     input logic [5:0] flight_head_q,
     input logic [5:0] flight_tail_q,
@@ -45,6 +47,24 @@ module dram_channel_sva
   assert property (@(posedge clk_i) disable iff (!rst_ni)
                    push_i && push_write_i && write_ready_o |-> !in_reads)
   else sva_pkg::sva_fired("MEM-04", "a write joined the queue before an older read of its line left");
+
+  // Reads wait for a drain until as many writes are left as it ends at, and for no more of them than
+  // were above that at its begin. Of fewer, as when they were old, it takes what there was.
+  assert property (@(posedge clk_i) disable iff (!rst_ni)
+                   draining_q && reads_q != '0 && 32'(writes_q) <= 32'(timing_i.drain_low) |=> !draining_q)
+  else sva_pkg::sva_fired("MEM-07", "a drain went on below the low mark while reads waited");
+
+  int unsigned queued_q, drained_q, most;
+  assign most = queued_q > 32'(timing_i.drain_low) ? queued_q - 32'(timing_i.drain_low) : queued_q;
+  always_ff @(posedge clk_i) begin
+    if (!draining_q) begin
+      queued_q  <= 32'(writes_q);
+      drained_q <= 0;
+    end else if (take_write) drained_q <= drained_q + 1;
+  end
+  assert property (@(posedge clk_i) disable iff (!rst_ni)
+                   draining_q && reads_q != '0 && drained_q >= most |=> !draining_q)
+  else sva_pkg::sva_fired("MEM-07", "a drain let reads wait for more writes than were queued at its begin");
 
   // What is taken is a read, a forwarded read, a write, or a write that joins one of its line.
   assert property (@(posedge clk_i) disable iff (!rst_ni)
