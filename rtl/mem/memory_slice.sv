@@ -32,28 +32,27 @@ module memory_slice
   logic [Sets-1:0][Ways-1:0] live_q;
   way_t [Sets-1:0] next_q;
 
-  set_t set, fill_set;
-  assign set = line_i[SetsLog2-1:0];
+  set_t fill_set;
   assign fill_set = fill_line_i[SetsLog2-1:0];
 
-  always_comb begin
-    hit_o = 1'b0;
-    if (lookup_i) begin
-      for (int unsigned w = 0; w < Ways; w++) begin
-        if (live_q[set][w] && tag_q[set][w] == line_i[LINE_BITS-1:SetsLog2]) hit_o = 1'b1;
+  function automatic logic holds(line_t line);
+    logic found;
+    found = 1'b0;
+    for (int unsigned w = 0; w < Ways; w++) begin
+      if (live_q[line[SetsLog2-1:0]][w] && tag_q[line[SetsLog2-1:0]][w] == line[LINE_BITS-1:SetsLog2]) begin
+        found = 1'b1;
       end
     end
-  end
+    return found;
+  endfunction
 
   // Two misses of one line may be under way at once.
   logic held;
   always_comb begin
-    held = 1'b0;
-    if (fill_i) begin
-      for (int unsigned w = 0; w < Ways; w++) begin
-        if (live_q[fill_set][w] && tag_q[fill_set][w] == fill_line_i[LINE_BITS-1:SetsLog2]) held = 1'b1;
-      end
-    end
+    hit_o = 1'b0;
+    held  = 1'b0;
+    if (lookup_i) hit_o = holds(line_i);
+    if (fill_i) held = holds(fill_line_i);
   end
 
   always_ff @(posedge clk_i) begin
