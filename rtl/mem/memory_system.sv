@@ -49,9 +49,9 @@ module memory_system
   localparam int unsigned LocalPorts = 2 * CoresPerNode;
   localparam int unsigned IdBits = 6;
   // Clocks of a data load with its translation at hand from the edge that samples its request at the
-  // socket to its response, besides links, the hop into the controller and DRAM timing: 4 to the home agent
-  // (inbox 1, lookup 1, permission check 1, data port 1), 1 in which the home agent learns that the
-  // time has come, and 1 of the response lane.
+  // socket to its response, besides links, the hop into the controller and DRAM timing: 4 to the home
+  // agent (inbox 1, lookup 1, permission check 1, data port 1), 1 in which the home agent learns that
+  // the time has come, and 1 of the response lane.
   localparam int unsigned Fixed = 6;
 
   typedef logic [$clog2(Ports)-1:0] port_t;
@@ -85,7 +85,7 @@ module memory_system
     return node.timed && node.port_delay == '0 ? 16'd1 : '0;
   endfunction
 
-  // Of a closed row, that is.
+  // What the distance asks of an idle read of a closed row, less what it takes without the link.
   function automatic clocks_t link_delay(logic [7:0] slit, logic [15:0] unit, node_config_t node);
     logic [23:0] whole;
     clocks_t service;
