@@ -10,7 +10,7 @@ use vmsa::VaRange::Lower;
 use vmsa::{Descriptor, DsbKind, El, Granule, Tlbi, TlbiScope};
 
 use super::leaf::{Scene, Shape, user, with_short_sweeps};
-use crate::invalidation::record::{Record, cores};
+use crate::invalidation::record::{Record, cores_in};
 use crate::stage1::activity::within;
 use crate::stage1::contiguous::invalidate_all;
 use crate::stage1::regime::Regime;
@@ -123,10 +123,7 @@ impl Run {
     /// Every core enters the regime. The core whose walks are cancelled; `None` if it takes another
     /// than the issuer and there is none.
     async fn enter(&self, issuer: &CoreHandle, by: By) -> Option<CoreHandle> {
-        let all = cores(&self.handle);
-        for core in &all {
-            self.regime.enter(core).await;
-        }
+        let all = cores_in(&self.handle, &self.regime).await;
         match by {
             By::Foreign => all.get(1).cloned(),
             By::Local | By::Own => Some(issuer.clone()),

@@ -10,7 +10,7 @@ use vmsa::VaRange::Lower;
 use vmsa::{Descriptor, DsbKind, El, Granule, Tlbi, TlbiScope};
 
 use super::leaf::{PA, TABLES, user, with_short_sweeps};
-use crate::invalidation::record::{Record, cores};
+use crate::invalidation::record::{Record, cores_in};
 use crate::stage1::activity::within;
 use crate::stage1::contiguous::invalidate_all;
 use crate::stage1::regime::{NON_CACHEABLE, Regime};
@@ -183,10 +183,7 @@ fn one(bench: &mut Bench, edit: Edit) -> Result<(), Failure> {
     let mut regime = Regime::default().with(&tree, 1);
     regime.tcr = regime.tcr.with_ha(true);
     bench.run(async move |issuer| {
-        let all = cores(&handle);
-        for core in &all {
-            regime.enter(core).await;
-        }
+        let all = cores_in(&handle, &regime).await;
         let write = |word: Descriptor| {
             for i in 0..edit.count {
                 let step = if edit.count > 1 { i * 0x1000 } else { 0 };

@@ -9,7 +9,7 @@ use vmsa::VaRange::Lower;
 use vmsa::{Descriptor, El, Granule};
 
 use super::leaf::{PA, Scene, Shape, kernel, user, with_short_sweeps};
-use crate::invalidation::record::cores;
+use crate::invalidation::record::cores_in;
 use crate::stage1::activity::within;
 use crate::stage1::contiguous::invalidate_all;
 use crate::stage1::regime::Regime;
@@ -78,10 +78,7 @@ fn race(bench: &mut Bench, own: bool, target: (u64, u8), cas: bool) -> Result<()
     let mut regime = Regime::default().with(&scene.tree, 1);
     regime.tcr = regime.tcr.with_ha(true);
     bench.run(async move |writer| {
-        let all = cores(&handle);
-        for core in &all {
-            regime.enter(core).await;
-        }
+        let all = cores_in(&handle, &regime).await;
         let walker = match own {
             true => writer.clone(),
             false => match all.get(1) {
@@ -191,10 +188,7 @@ fn beside(
     let mut regime = Regime::default().with(&scene.tree, 1);
     regime.tcr = regime.tcr.with_ha(true).with_hd(true);
     bench.run(async move |first| {
-        let all = cores(&handle);
-        for core in &all {
-            regime.enter(core).await;
-        }
+        let all = cores_in(&handle, &regime).await;
         let last = all.last().cloned().unwrap_or_else(|| first.clone());
         let word = scene.tree.word(scene.slot);
         for offset in 0..60 {

@@ -9,7 +9,7 @@ use vmsa::VaRange::Lower;
 use vmsa::{Descriptor, DsbKind, El, Tlbi, TlbiScope};
 
 use super::leaf::{PA, Scene, Shape, user, with_short_sweeps};
-use crate::invalidation::record::{Record, cores};
+use crate::invalidation::record::{Record, cores_in};
 use crate::stage1::activity::within;
 use crate::stage1::regime::{Regime, flush};
 use crate::stage1::watch::expect;
@@ -95,10 +95,7 @@ fn one(bench: &mut Bench, shape: Shape, case: Case) -> Result<(), Failure> {
     regime.tcr = regime.tcr.with_ha(true).with_hd(true);
     let word = scene.tree.word(scene.slot);
     bench.run(async move |issuer| {
-        let all = cores(&handle);
-        for core in &all {
-            regime.enter(core).await;
-        }
+        let all = cores_in(&handle, &regime).await;
         let far = all.last().cloned().unwrap_or_else(|| issuer.clone());
         let updated = match case.writes {
             true => Descriptor(word).with_af(true).with_ap_read_only(false),
@@ -184,13 +181,7 @@ fn settled(
         .iter()
         .filter(|(_, step)| step.kind == WalkKind::Swap && step.address == slot);
     let discarded = swaps.clone().filter(|(_, step)| step.discarded).count();
-    let (swaps, begins) = (
-        swaps.count(),
-        walks
-            .iter()
-            .filter(|(_, step)| step.kind == WalkKind::Begin)
-            .count(),
-    );
+    let (swaps, begins) = (swaps.count(), record.begins(of));
     let met = match meanwhile {
         Meanwhile::Nothing => (swaps, discarded) == (1, 0),
         // The first finds another value, the second makes the update.

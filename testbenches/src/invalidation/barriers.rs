@@ -7,7 +7,7 @@ use cosim::regress::{Bench, Expect, Failure, Testbench};
 use vmsa::{DsbDomain, DsbKind, DsbTypes, El, Fsc, Tlbi, TlbiScope};
 
 use super::completion::{PA, QUICK, X, two_pages};
-use super::record::{Record, cores};
+use super::record::{Record, cores, cores_in};
 use crate::stage1::contiguous::invalidate_all;
 use crate::stage1::watch::{expect, on};
 
@@ -43,10 +43,7 @@ fn kinds_of_barriers(bench: &mut Bench) -> Result<(), Failure> {
     let record = Record::on(bench)?;
     let handle = bench.handle()?;
     bench.run(async move |issuer| {
-        let all = cores(&handle);
-        for core in &all {
-            regime.enter(core).await;
-        }
+        let all = cores_in(&handle, &regime).await;
         let far = all.last().cloned().unwrap_or_else(|| issuer.clone());
         for scope in [
             TlbiScope::Local,
@@ -186,10 +183,7 @@ fn no_barrier(bench: &mut Bench) -> Result<(), Failure> {
     let handle = bench.handle()?;
     let word = bench.peek(slot)?;
     bench.run(async move |issuer| {
-        let all = cores(&handle);
-        for core in &all {
-            regime.enter(core).await;
-        }
+        let all = cores_in(&handle, &regime).await;
         for round in 0..8 {
             handle.poke(slot, word);
             for core in &all {

@@ -7,7 +7,7 @@ use cosim::regress::{Bench, Expect, Failure, Testbench};
 use vmsa::VaRange::Lower;
 use vmsa::{DsbKind, El, Fsc, Granule, Tlbi, TlbiScope};
 
-use super::record::{Record, cores};
+use super::record::{Record, cores_in};
 use crate::stage1::regime::{Regime, user_rw};
 use crate::stage1::tree::Tree;
 use crate::stage1::watch::{expect, on};
@@ -70,10 +70,7 @@ fn old_accesses_are_waited_for(bench: &mut Bench) -> Result<(), Failure> {
     let record = Record::on(bench)?;
     let handle = bench.handle()?;
     bench.run(async move |issuer| {
-        let all = cores(&handle);
-        for core in &all {
-            regime.enter(core).await;
-        }
+        let all = cores_in(&handle, &regime).await;
         // The other cores; with one core, itself.
         let users = all
             .get(1..)
@@ -150,10 +147,7 @@ fn young_accesses_are_not(bench: &mut Bench) -> Result<(), Failure> {
     let record = Record::on(bench)?;
     let handle = bench.handle()?;
     bench.run(async move |issuer| {
-        let all = cores(&handle);
-        for core in &all {
-            regime.enter(core).await;
-        }
+        let all = cores_in(&handle, &regime).await;
         for _ in 0..4 {
             for core in &all {
                 core.access(load(X)).await.reaches("DVM-04", PA)?;

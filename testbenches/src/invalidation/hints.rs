@@ -7,7 +7,7 @@ use cosim::regress::{Bench, Expect, Failure, Testbench};
 use vmsa::VaRange::Lower;
 use vmsa::{El, Fsc, Granule, Tlbi, TlbiOp, TlbiScope};
 
-use super::record::cores;
+use super::record::cores_in;
 use crate::stage1::contiguous::{invalidate, invalidate_all};
 use crate::stage1::regime::{Regime, user_rw};
 use crate::stage1::tree::Tree;
@@ -83,10 +83,7 @@ fn every_hint(bench: &mut Bench) -> Result<(), Failure> {
         let handle = bench.handle()?;
         let regime = Regime::default().with(&tree, 5);
         bench.run(async move |issuer| {
-            let all = cores(&handle);
-            for core in &all {
-                regime.enter(core).await;
-            }
+            let all = cores_in(&handle, &regime).await;
             let far = all.last().cloned().unwrap_or_else(|| issuer.clone());
             let fault = Fsc(0x04 + level);
             for ttl in 0..16 {
@@ -236,10 +233,7 @@ fn met_second_level(bench: &mut Bench) -> Result<(), Failure> {
     let handle = bench.handle()?;
     let regime = Regime::default().with(&tree, 5);
     bench.run(async move |issuer| {
-        let all = cores(&handle);
-        for core in &all {
-            regime.enter(core).await;
-        }
+        let all = cores_in(&handle, &regime).await;
         let far = all.last().cloned().unwrap_or_else(|| issuer.clone());
         for offset in 0..40 {
             handle.poke(slot, page.0);

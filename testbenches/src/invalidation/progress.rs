@@ -7,7 +7,7 @@ use cosim::regress::{Bench, Expect, Failure, Testbench};
 use vmsa::VaRange::Lower;
 use vmsa::{DsbKind, El, Granule, SysReg, Tlbi, TlbiScope};
 
-use super::record::{Record, cores};
+use super::record::{Record, cores, cores_in};
 use crate::stage1::regime::{Regime, user_rw};
 use crate::stage1::tree::Tree;
 use crate::stage1::watch::{expect, on};
@@ -345,10 +345,7 @@ fn latency_is_counted(bench: &mut Bench) -> Result<(), Failure> {
         let record = Record::on(bench)?;
         let handle = bench.handle()?;
         bench.run(async move |issuer| {
-            let all = cores(&handle);
-            for core in &all {
-                regime.enter(core).await;
-            }
+            let all = cores_in(&handle, &regime).await;
             let far = all.last().cloned().unwrap_or_else(|| issuer.clone());
             for _ in 0..6 {
                 far.access(load(X)).await.reaches("DVM-10", PA)?;

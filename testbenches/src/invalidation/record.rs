@@ -8,10 +8,13 @@ use std::rc::Rc;
 use cosim::check::Violations;
 use cosim::dut::ports::{
     CommitKind, CoreRequest, CoreResponse, DvmEvent, Invalidation, OpCode, TlbFill, WalkEvent,
+    WalkKind,
 };
 use cosim::regress::{Bench, Failure};
 use cosim::sim::event::{Event, EventKind, Monitor};
 use cosim::sim::{CoreHandle, Memory, SimHandle};
+
+use crate::stage1::regime::Regime;
 
 #[derive(Debug, Default)]
 struct Listener(Vec<Event>);
@@ -108,6 +111,16 @@ impl Record {
         })
     }
 
+    /// Walks that core `of` began, those begun anew among them.
+    #[must_use]
+    pub fn begins(&self, of: u8) -> usize {
+        let walks = self.walks(of);
+        let begins = walks
+            .iter()
+            .filter(|(_, step)| step.kind == WalkKind::Begin);
+        begins.count()
+    }
+
     /// Fills of every structure of core `of`.
     #[must_use]
     pub fn fills(&self, of: u8) -> Vec<(u64, TlbFill)> {
@@ -156,4 +169,13 @@ pub fn cores(handle: &SimHandle) -> Vec<CoreHandle> {
     (0..handle.cores())
         .filter_map(|index| handle.core(index))
         .collect()
+}
+
+/// Every core, by number, each in `regime` from now on.
+pub async fn cores_in(handle: &SimHandle, regime: &Regime) -> Vec<CoreHandle> {
+    let all = cores(handle);
+    for core in &all {
+        regime.enter(core).await;
+    }
+    all
 }

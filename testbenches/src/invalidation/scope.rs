@@ -7,7 +7,7 @@ use cosim::regress::{Bench, Expect, Failure, Testbench};
 use vmsa::VaRange::Lower;
 use vmsa::{DsbKind, El, Fsc, Granule, Tlbi, TlbiScope};
 
-use super::record::{Record, cores};
+use super::record::{Record, cores_in};
 use crate::stage1::contiguous::invalidate;
 use crate::stage1::regime::{Regime, user_rw};
 use crate::stage1::tree::Tree;
@@ -81,10 +81,7 @@ fn broadcasts_reach_every_core(bench: &mut Bench) -> Result<(), Failure> {
         let handle = bench.handle()?;
         let regime = Regime::default().with(&tree, 1);
         bench.run(async move |_| {
-            let all = cores(&handle);
-            for core in &all {
-                regime.enter(core).await;
-            }
+            let all = cores_in(&handle, &regime).await;
             for issuer in &all {
                 let mut tag = 0u8;
                 for operation in [TlbiScope::InnerShareable, TlbiScope::OuterShareable]
@@ -140,10 +137,7 @@ fn local_operations_stay_at_home(bench: &mut Bench) -> Result<(), Failure> {
     let handle = bench.handle()?;
     let regime = Regime::default().with(&tree, 1);
     bench.run(async move |_| {
-        let all = cores(&handle);
-        for core in &all {
-            regime.enter(core).await;
-        }
+        let all = cores_in(&handle, &regime).await;
         for issuer in &all {
             for operation in forms(TlbiScope::Local) {
                 handle.poke(slot, word);
@@ -195,10 +189,7 @@ fn narrow_asids(bench: &mut Bench) -> Result<(), Failure> {
         let mut regime = Regime::default().with(&tree, 0xab05);
         regime.tcr = regime.tcr.with_asid16(by_strap);
         bench.run(async move |issuer| {
-            let all = cores(&handle);
-            for core in &all {
-                regime.enter(core).await;
-            }
+            let all = cores_in(&handle, &regime).await;
             let scope = TlbiScope::OuterShareable;
             for (asid, names) in [
                 (0x0005, true),
@@ -249,10 +240,7 @@ fn removed_entries_are_counted(bench: &mut Bench) -> Result<(), Failure> {
     let handle = bench.handle()?;
     let regime = Regime::default().with(&tree, 1);
     bench.run(async move |issuer| {
-        let all = cores(&handle);
-        for core in &all {
-            regime.enter(core).await;
-        }
+        let all = cores_in(&handle, &regime).await;
         let scope = TlbiScope::InnerShareable;
         // Three pages in each level of the TLB, and the tables of levels 0 to 2.
         for (operation, removed) in [

@@ -2,13 +2,13 @@
 //! Walks that invalidations meet again and again, and walks whose read an invalidation has made void
 //! before it answers with an error (TLBI-07, DVM-05, WALK-12).
 
-use cosim::dut::ports::{CoreRequest, WalkKind};
+use cosim::dut::ports::CoreRequest;
 use cosim::regress::{Bench, Expect, Failure, Testbench};
 use cosim::sim::ErrorOn;
 use vmsa::VaRange::Lower;
 use vmsa::{DsbKind, El, Fsc, Granule, Tlbi, TlbiScope};
 
-use super::record::{Record, cores};
+use super::record::{Record, cores_in};
 use crate::stage1::contiguous::invalidate_all;
 use crate::stage1::regime::{Regime, user_rw};
 use crate::stage1::tree::Tree;
@@ -42,19 +42,22 @@ fn load(va: u64) -> CoreRequest {
     CoreRequest::load(va, 3, El::El0)
 }
 
-fn shield(bench: &mut Bench) -> Result<(), Failure> {
+/// Slow memory with a tree that maps [`X`] alone.
+fn one_page(bench: &mut Bench) -> Result<Tree, Failure> {
     bench.setup().memory.latency = LATENCY;
     let mut tree = Tree::new(Lower, Granule::K4, 48, TABLES);
     tree.map(X, 3, user_rw(Granule::K4, 3, PA));
     tree.load(bench)?;
+    Ok(tree)
+}
+
+fn shield(bench: &mut Bench) -> Result<(), Failure> {
+    let tree = one_page(bench)?;
     let record = Record::on(bench)?;
     let handle = bench.handle()?;
     let regime = Regime::default().with(&tree, 1);
     bench.run(async move |issuer| {
-        let all = cores(&handle);
-        for core in &all {
-            regime.enter(core).await;
-        }
+        let all = cores_in(&handle, &regime).await;
         let far = all.last().cloned().unwrap_or_else(|| issuer.clone());
         for round in 0..4 {
             invalidate_all(&far).await;
@@ -70,11 +73,7 @@ fn shield(bench: &mut Bench) -> Result<(), Failure> {
             }
             issuer.access(CoreRequest::dsb(DsbKind::SY)).await;
             access.await.reaches("TLBI-07", PA)?;
-            let walks = record.walks(far.index());
-            let begins = walks
-                .iter()
-                .filter(|(_, step)| step.kind == WalkKind::Begin)
-                .count();
+            let begins = record.begins(far.index());
             expect("DVM-05", begins == cancels + 1, || {
                 format!("{begins} begins of one walk, not {}", cancels + 1)
             })?;
@@ -92,18 +91,12 @@ fn shield(bench: &mut Bench) -> Result<(), Failure> {
 }
 
 fn errors(bench: &mut Bench) -> Result<(), Failure> {
-    bench.setup().memory.latency = LATENCY;
-    let mut tree = Tree::new(Lower, Granule::K4, 48, TABLES);
-    tree.map(X, 3, user_rw(Granule::K4, 3, PA));
-    tree.load(bench)?;
+    let tree = one_page(bench)?;
     let record = Record::on(bench)?;
     let handle = bench.handle()?;
     let regime = Regime::default().with(&tree, 1);
     bench.run(async move |issuer| {
-        let all = cores(&handle);
-        for core in &all {
-            regime.enter(core).await;
-        }
+        let all = cores_in(&handle, &regime).await;
         let far = all.last().cloned().unwrap_or_else(|| issuer.clone());
         let (mut void, mut counted) = (0, 0);
         for level in 0..=3 {

@@ -8,7 +8,7 @@ use cosim::sim::CoreHandle;
 use vmsa::VaRange::Lower;
 use vmsa::{DsbKind, El, Granule, Tlbi, TlbiScope};
 
-use super::record::{Record, cores};
+use super::record::{Record, cores_in};
 use crate::stage1::activity::within;
 use crate::stage1::contiguous::invalidate_all;
 use crate::stage1::regime::{Regime, user_rw};
@@ -88,10 +88,7 @@ fn broadcasts_meet_walks(bench: &mut Bench) -> Result<(), Failure> {
         let handle = bench.handle()?;
         let regime = Regime::default().with(&tree, 1);
         bench.run(async move |issuer| {
-            let all = cores(&handle);
-            for core in &all {
-                regime.enter(core).await;
-            }
+            let all = cores_in(&handle, &regime).await;
             // With one core the operation waits in program order for the walk.
             let Some(far) = all.get(1) else {
                 return alone(&issuer, &record).await;
@@ -129,11 +126,7 @@ fn broadcasts_meet_walks(bench: &mut Bench) -> Result<(), Failure> {
                     restarted += 1;
                     nothing_old_was_kept(&record, far.index(), effect.0)
                         .map_err(|failure| within(failure, &situation))?;
-                    let begins = record
-                        .walks(far.index())
-                        .iter()
-                        .filter(|(_, step)| step.kind == WalkKind::Begin)
-                        .count();
+                    let begins = record.begins(far.index());
                     expect("DVM-13", begins == 2, || {
                         format!("{situation}: {begins} begins")
                     })?;
@@ -322,10 +315,7 @@ fn updates_are_waited_for(bench: &mut Bench) -> Result<(), Failure> {
     let mut regime = Regime::default().with(&tree, 1);
     regime.tcr = regime.tcr.with_ha(true);
     bench.run(async move |issuer| {
-        let all = cores(&handle);
-        for core in &all {
-            regime.enter(core).await;
-        }
+        let all = cores_in(&handle, &regime).await;
         let far = all.last().cloned().unwrap_or_else(|| issuer.clone());
         let mut met = 0;
         for offset in (0..480).step_by(5) {
