@@ -21,7 +21,7 @@ use self::system::System;
 /// Idle and loaded latency of every memory node.
 pub const EXPERIMENT: Experiment = Experiment {
     name: "memory-latency",
-    purpose: "load-to-use latency from each node to each, row hits and conflicts, loaded latency, bandwidth",
+    purpose: "load-to-use latency of each memory node from each node with cores, idle by state of its rows, and under load; bandwidth",
     config: "numa",
     run,
 };
