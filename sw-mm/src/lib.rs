@@ -25,10 +25,12 @@
 //! | [`page`] | physical pages, by node, zone and order |
 //! | [`boot`] | the first tables |
 //! | [`context`] | which tree a core uses |
+//! | [`audit`] | whether the kernel's books agree with its tables |
 //! | [`functional`] | a machine for unit tests |
 
 pub mod asid;
 pub mod attributes;
+pub mod audit;
 pub mod bbm;
 mod block_on;
 pub mod boot;

@@ -95,6 +95,11 @@ impl ReadWriteLock {
             _inner: inner,
         }
     }
+
+    /// Whether somebody is in.
+    pub fn is_locked(&self) -> bool {
+        self.inner.try_write().is_err()
+    }
 }
 
 /// An entry in the list of what a thread holds.
