@@ -4,6 +4,7 @@
 use super::State;
 use super::schedule::YieldNow;
 use super::store_buffer::BufferedStore;
+use super::tlb::Owed;
 use super::translate::{Access, Kind, Translation};
 use crate::cpu::{AccessSize, Cpu, Par, Privilege};
 use std::cell::RefCell;
@@ -77,12 +78,12 @@ impl Core {
     }
 }
 
-/// Where the bytes of one access lie: in the word that holds `first` and, if they cross its end, in
-/// that at `second`.
+/// Where the bytes of one access lie: in the word that holds that of `first` and, if they cross its
+/// end, in that of `second`.
 #[derive(Clone, Copy)]
 struct Bytes {
-    first: u64,
-    second: u64,
+    first: Translation,
+    second: Translation,
     /// Bytes in the first word.
     reach: u64,
     count: u64,
@@ -132,17 +133,20 @@ impl State {
             el,
             instruction: kind == Kind::Execute,
         };
-        let first = self.translate(core, access).map_err(fault)?.pa;
-        let (count, reach) = (1 << size, 8 - first % 8);
+        let first = self.translate(core, access).map_err(fault)?;
+        let (count, reach) = (1 << size, 8 - first.pa % 8);
         let to_page_end = 0x1000 - (va & 0xfff);
         let second = if count > to_page_end {
             let next = Access {
                 va: va.wrapping_add(to_page_end),
                 ..*access
             };
-            self.translate(core, &next).map_err(fault)?.pa
+            self.translate(core, &next).map_err(fault)?
         } else {
-            first + reach
+            Translation {
+                pa: first.pa + reach,
+                ..first
+            }
         };
         Ok(Bytes {
             first,
@@ -152,19 +156,9 @@ impl State {
         })
     }
 
-    #[inline]
-    fn view(&self, core: usize, pa: u64) -> u64 {
-        self.cores[core].stores.view(pa & !7, self.memory.word(pa))
-    }
-
-    #[inline]
-    fn read(&self, core: usize, bytes: Bytes) -> u64 {
-        let Bytes {
-            first,
-            second,
-            reach,
-            count,
-        } = bytes;
+    fn read(&mut self, core: usize, bytes: Bytes) -> u64 {
+        let Bytes { reach, count, .. } = bytes;
+        let (first, second) = (bytes.first.pa, bytes.second.pa);
         let mut value = self.view(core, first) >> (first % 8 * 8);
         if count > reach {
             value |= self.view(core, second) << (reach * 8);
@@ -172,28 +166,29 @@ impl State {
         value & (u64::MAX >> (64 - 8 * count))
     }
 
-    #[inline]
     fn write(&mut self, core: usize, bytes: Bytes, value: u64) {
-        let Bytes {
-            first,
-            second,
-            reach,
-            count,
-        } = bytes;
+        let Bytes { reach, count, .. } = bytes;
         let mask = u64::MAX >> (64 - 8 * count);
-        let shift = first % 8 * 8;
-        let stores = &mut self.cores[core].stores;
-        stores.push(BufferedStore {
-            pa: first & !7,
-            mask: mask << shift,
-            bits: (value & mask) << shift,
-        });
-        if count > reach {
-            stores.push(BufferedStore {
-                pa: second & !7,
-                mask: mask >> (reach * 8),
-                bits: (value & mask) >> (reach * 8),
-            });
+        let shift = bytes.first.pa % 8 * 8;
+        let parts = [
+            (bytes.first, mask << shift, (value & mask) << shift),
+            (
+                bytes.second,
+                mask >> (reach * 8 % 64),
+                (value & mask) >> (reach * 8 % 64),
+            ),
+        ];
+        let asid = self.cores[core].context.asid;
+        for (part, mask, bits) in &parts[..if count > reach { 2 } else { 1 }] {
+            let store = BufferedStore {
+                pa: part.pa & !7,
+                mask: *mask,
+                bits: *bits,
+                base: part.used.0,
+                bytes: part.used.1,
+                asid,
+            };
+            self.buffer(core, store, part.doomed);
         }
     }
 
@@ -217,11 +212,16 @@ impl State {
             return false;
         };
         let (mask, shift) = (u64::MAX >> (64 - (8 << access.size)), pa % 8 * 8);
-        self.cores[core].stores.push(BufferedStore {
+        let state = &self.cores[core];
+        let store = BufferedStore {
             pa: pa & !7,
             mask: mask << shift,
             bits: (value & mask) << shift,
-        });
+            base: state.used.0,
+            bytes: state.used.1,
+            asid: state.context.asid,
+        };
+        self.buffer(core, store, Owed::default());
         true
     }
 
@@ -260,7 +260,7 @@ impl State {
             at: true,
         };
         match self.translate(core, &access) {
-            Ok(Translation { pa, attr, sh }) => Par::Translated { pa, attr, sh },
+            Ok(Translation { pa, attr, sh, .. }) => Par::Translated { pa, attr, sh },
             Err((fsc, _)) => Par::Faulted(fsc),
         }
     }

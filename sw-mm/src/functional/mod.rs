@@ -6,12 +6,15 @@
 //!   the full DSB of sufficient domain after it; capacity never helps, and the oldest entry wins;
 //! * a contiguous run is one entry, or, configured otherwise, as many entries as it has pages;
 //! * a level hint that does not fit removes nothing;
-//! * a store stays in its core's buffer, which walkers do not see, until a DSB that orders stores;
+//! * a store stays in its core's buffer, which walkers do not see, until a DSB that orders stores, a
+//!   load or store of another core to the same word, the completion of a TLBI that takes away the
+//!   translation it came by (TLBI-22), or more stores than the buffer holds;
 //! * at each TLBI the core at once walks again for what it loses, so that a store that was not
 //!   visible by then is cached in its old state for good.
 //!
 //! So an OS step left out shows: as a wrong translation, a lost fault, or a [`BbmViolation`].
 
+mod coherence;
 mod context;
 mod core;
 mod memory;
@@ -34,12 +37,12 @@ pub use schedule::{
 use crate::boot::{MemoryImage, Registers};
 use context::Context;
 use memory::Memory;
-use monitor::{Change, Monitor};
+use monitor::Monitor;
 use std::cell::RefCell;
 use std::rc::Rc;
-use store_buffer::StoreBuffer;
+use store_buffer::{Pending, StoreBuffer};
 use tlb::Tlb;
-use vmsa::{DsbKind, SysReg, Tlbi, TlbiScope};
+use vmsa::SysReg;
 
 /// What the machine is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +73,8 @@ struct CoreState {
     pan: bool,
     tlb: Tlb,
     stores: StoreBuffer,
+    /// First VA and bytes that the translation last used matched.
+    used: (u64, u64),
     traffic: Traffic,
 }
 
@@ -84,57 +89,10 @@ struct State {
     config: MachineConfig,
     memory: Memory,
     cores: Vec<CoreState>,
+    pending: Pending,
     monitor: Monitor,
     /// Addresses to walk for again, during an invalidation.
     lost: Vec<u64>,
-}
-
-impl State {
-    /// Performs the buffered stores of a core, in order.
-    fn drain(&mut self, core: usize) {
-        while let Some(store) = self.cores[core].stores.pop() {
-            let old = self.memory.word(store.pa);
-            self.commit(core, store.pa, store.apply(old));
-        }
-    }
-
-    fn commit(&mut self, core: usize, slot: u64, new: u64) {
-        self.memory.set_word(slot, new);
-        let big_endian = self.cores[core].context.big_endian;
-        self.monitor.commit(Change { core, slot, new }, big_endian);
-    }
-
-    fn invalidate(&mut self, issuer: usize, op: Tlbi) {
-        let asid = if self.cores[issuer].context.asid16 {
-            op.asid()
-        } else {
-            op.asid() & 0xff
-        };
-        let everywhere = op.scope != TlbiScope::Local;
-        if everywhere || self.cores.len() == 1 {
-            self.monitor.invalidate(op, asid, issuer);
-        }
-        for core in 0..self.cores.len() {
-            if !everywhere && core != issuer {
-                continue;
-            }
-            let current = self.cores[core].context.asid;
-            let mut lost = std::mem::take(&mut self.lost);
-            let tlb = &mut self.cores[core].tlb;
-            tlb.doom(op, asid, issuer, current, &mut lost);
-            for va in lost.drain(..) {
-                self.speculate(core, va);
-            }
-            self.lost = lost;
-        }
-    }
-
-    fn complete(&mut self, issuer: usize, kind: DsbKind) {
-        self.monitor.complete(issuer, kind);
-        for core in &mut self.cores {
-            core.tlb.complete(issuer, kind);
-        }
-    }
 }
 
 /// The machine. Clones are handles of the same one.
@@ -169,6 +127,7 @@ impl Machine {
             config,
             memory: Memory::default(),
             cores: cores.collect(),
+            pending: Pending::default(),
             monitor: Monitor::default(),
             lost: Vec::new(),
         };
@@ -198,7 +157,13 @@ impl Machine {
         }
     }
 
-    /// The 8-byte word of memory at `pa`, buffered stores left out.
+    /// The 8-byte word of memory at `pa` that a load of any core would return now.
+    pub fn newest(&self, pa: u64) -> u64 {
+        self.state.borrow().newest(pa)
+    }
+
+    /// The 8-byte word of memory at `pa` that a walker of any core would read now: buffered stores are
+    /// left out.
     pub fn peek(&self, pa: u64) -> u64 {
         self.state.borrow().memory.word(pa)
     }

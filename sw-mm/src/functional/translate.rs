@@ -6,7 +6,7 @@
 use super::State;
 use super::context::{ADDRESS_BITS, Context};
 use super::permission::permitted;
-use super::tlb::Entry;
+use super::tlb::{Entry, Owed};
 use vmsa::{Descriptor, El, FaultKind, Fsc, Mair, VaRange};
 
 /// What an access wants.
@@ -52,6 +52,10 @@ pub(super) struct Translation {
     pub pa: u64,
     pub attr: u8,
     pub sh: u8,
+    /// First VA and bytes that the entry used matches; no bytes if the MMU is off.
+    pub used: (u64, u64),
+    /// Invalidations under way that remove the entry.
+    pub doomed: Owed,
 }
 
 /// A fault, and whether WnR is reported for it.
@@ -75,7 +79,16 @@ impl State {
         let context = &state.context;
         let va = address(context, access).ok()?;
         let entry = state.tlb.leaf(VaRange::of(va), va, context.asid)?;
-        (check(context, access, entry) == Verdict::Pass).then(|| output(entry, va))
+        if check(context, access, entry) != Verdict::Pass {
+            return None;
+        }
+        if access.writes() {
+            if !entry.doomed.none() {
+                return None;
+            }
+            state.used = (entry.base, entry.bytes);
+        }
+        Some(output(entry, va))
     }
 
     /// Translates, filling the TLB and updating descriptors as hardware would.
@@ -138,6 +151,8 @@ impl State {
             pa: va,
             attr,
             sh: 2,
+            used: (0, 0),
+            doomed: Owed::default(),
         })
     }
 
@@ -173,8 +188,13 @@ impl State {
             return Err((kind, entry.level));
         }
         let (attr, sh) = memory_type(&self.cores[core].context, access, &entry);
-        let pa = output(&entry, va);
-        Ok(Some(Translation { pa, attr, sh }))
+        Ok(Some(Translation {
+            pa: output(&entry, va),
+            attr,
+            sh,
+            used: (entry.base, entry.bytes),
+            doomed: entry.doomed,
+        }))
     }
 
     /// VMSA-30, VMSA-51: a read-modify-write reports a write only if it may read but not write, which
