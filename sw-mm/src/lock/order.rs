@@ -14,7 +14,7 @@ pub enum Class {
     UffdMapChanging,
     /// Folio lock.
     Folio,
-    /// Lock of an anon_vma or of the mappings of a file.
+    /// Lock of an anon_vma or of the mappings of a file. That of a file comes second.
     AnonVma,
     /// Links of upper tables of an address space.
     UpperTable,
@@ -30,7 +30,7 @@ impl Class {
 
     /// Whether two of one class may nest, lower key first.
     const fn nests(self) -> bool {
-        matches!(self, Self::PageTable | Self::Mmap)
+        matches!(self, Self::PageTable | Self::Mmap | Self::AnonVma)
     }
 }
 

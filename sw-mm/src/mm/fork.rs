@@ -5,7 +5,7 @@ use super::batch::Alike;
 use super::error::Error;
 use super::space::AddressSpace;
 use super::table::{Found, Table};
-use super::vma::Vma;
+use super::vma::{Vma, VmaFlags};
 use crate::contpte;
 use crate::cpu::Cpu;
 use crate::event::Activity;
@@ -59,6 +59,11 @@ impl<C: Cpu> Thread<C> {
                 continue;
             }
             let copy = vma.copy_at(vma.start(), vma.bytes(), vma.start());
+            // Locks on memory are not inherited.
+            copy.set_flags(VmaFlags {
+                locked: false,
+                ..vma.flags()
+            });
             child.insert(copy);
             // Pages of a shared file mapping come back with the faults.
             if vma.is_anonymous() || vma.anon_vma().is_some() {

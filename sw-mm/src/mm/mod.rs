@@ -12,7 +12,7 @@
 //! | `user` | accesses of a user thread, faults and retries |
 //! | `fault` | what a fault asks for |
 //! | `anonymous`, `file_fault`, `cow` | pages for a fault |
-//! | `mmap`, `munmap`, `mprotect`, `zap`, `fork`, `exit` | system calls |
+//! | `mmap`, `munmap`, `mremap`, `mprotect`, `madvise`, `zap`, `fork`, `exit` | system calls |
 //! | `memory` | clearing and copying pages |
 
 mod anonymous;
@@ -25,9 +25,11 @@ mod file_fault;
 mod flush;
 mod fork;
 mod gather;
+mod madvise;
 mod memory;
 mod mmap;
 mod mprotect;
+mod mremap;
 mod munmap;
 mod space;
 mod table;
@@ -39,7 +41,9 @@ pub use batch::Batch;
 pub use error::{Error, Signal};
 pub use flush::FlushRange;
 pub use gather::Gather;
+pub use madvise::Advice;
 pub use mmap::Map;
+pub use mremap::{Destination, Remap};
 pub use space::AddressSpace;
 pub use table::{Found, Table};
 pub use vma::{Protection, Vma, VmaFlags};

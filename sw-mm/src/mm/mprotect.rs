@@ -26,19 +26,10 @@ impl<C: Cpu> Thread<C> {
         let end = self.checked_range(va, bytes)?;
         let _span = self.span(Activity::Mprotect, space.number(), va, bytes);
         let _mmap = space.mmap_lock.write(&self.held).await;
-        let covered: u64 = space
-            .areas_in(va, end)
-            .iter()
-            .map(|vma| vma.end().min(end) - vma.start().max(va))
-            .sum();
-        if covered != bytes {
-            return Err(Error::NotMapped);
-        }
-        space.split_at(va);
-        space.split_at(end);
+        let areas = space.cut(va, end)?;
         space.flush_pending.set(space.flush_pending.get() + 1);
         let mut changed = Ok(false);
-        for vma in space.areas_in(va, end) {
+        for vma in areas {
             let flags = VmaFlags {
                 protection,
                 ..vma.flags()

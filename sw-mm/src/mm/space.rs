@@ -178,6 +178,12 @@ impl AddressSpace {
         }
     }
 
+    /// Makes `vma` end at `end`; nothing is mapped between.
+    pub(crate) fn grow(self: &Rc<Self>, vma: &Rc<Vma>, end: u64) {
+        vma.set_end(end);
+        self.merge_around(vma.start());
+    }
+
     /// Makes an area begin at `va`, if one lies across it.
     pub(crate) fn split_at(self: &Rc<Self>, va: u64) {
         let Some(vma) = self.find(va).filter(|vma| vma.start() != va) else {
@@ -191,6 +197,21 @@ impl AddressSpace {
             file.link(self, &upper);
         }
         self.areas.borrow_mut().insert(va, upper);
+    }
+
+    /// The areas of `start..end`, cut so that they begin and end there.
+    ///
+    /// # Errors
+    /// [`Error::NotMapped`] if an address has no area; nothing is cut then.
+    pub(crate) fn cut(self: &Rc<Self>, start: u64, end: u64) -> Result<Vec<Rc<Vma>>, Error> {
+        let areas = self.areas_in(start, end);
+        let bytes = |vma: &Rc<Vma>| vma.end().min(end) - vma.start().max(start);
+        if areas.iter().map(bytes).sum::<u64>() != end - start {
+            return Err(Error::NotMapped);
+        }
+        self.split_at(start);
+        self.split_at(end);
+        Ok(self.areas_in(start, end))
     }
 
     /// Takes the areas in `start..end` out; they begin and end there.

@@ -196,12 +196,24 @@ impl Vma {
         upper
     }
 
-    /// A copy for another address space, or another address, with the same pages.
+    /// Makes it end at `end`.
+    pub(crate) fn set_end(&self, end: u64) {
+        self.end.set(end);
+    }
+
+    /// A copy for another address space, or another address, with the same pages from `first` on. Where
+    /// there never was a private page, none has an index yet, and the copy counts from its own
+    /// address, so that it can merge with what is there.
     pub(crate) fn copy_at(&self, start: u64, bytes: u64, first: u64) -> Rc<Vma> {
+        let untouched = self.is_anonymous() && self.anon_vma().is_none();
+        let page_offset = match untouched {
+            true => start >> self.shift,
+            false => self.index(first),
+        };
         Rc::new(Self {
             start: Cell::new(start),
             end: Cell::new(start + bytes),
-            page_offset: Cell::new(self.index(first)),
+            page_offset: Cell::new(page_offset),
             flags: self.flags.clone(),
             anon_vma: RefCell::new(self.anon_vma()),
             file: self.file(),
