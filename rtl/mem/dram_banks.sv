@@ -72,7 +72,8 @@ module dram_banks
         end
         DRAM_PRECHARGE: begin
           state.open_q[command_i.bank] <= 1'b0;
-          state.act_at_q[command_i.bank] <= later(state.act_at_q[command_i.bank], now_i + instant_t'(timing_i.rp));
+          state.act_at_q[command_i.bank]
+              <= later(state.act_at_q[command_i.bank], now_i + instant_t'(timing_i.rp));
         end
         DRAM_PRECHARGE_ALL: begin
           for (int unsigned b = 0; b < BANKS; b++) begin

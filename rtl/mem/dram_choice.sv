@@ -99,7 +99,8 @@ module dram_choice
         else if (state.open_q[bank] && state.row_q[bank] == entry.at.row) begin
           if (reached(now_i, state.col_at_q[bank])
               && reached(now_i, serve_writes_i ? state.write_at_q : state.read_at_q)
-              && reached(now_i, serve_writes_i ? state.group_write_at_q[group] : state.group_read_at_q[group])) begin
+              && reached(now_i, serve_writes_i ? state.group_write_at_q[group]
+                                               : state.group_read_at_q[group])) begin
             step = COLUMN;
           end
         end else if (!state.open_q[bank]) begin
@@ -156,7 +157,8 @@ module dram_choice
           if (rank_ready) begin
             command_o.valid = 1'b1;
             command_o.bank = bank_t'(r * (BANKS / RANKS));
-            command_o.kind = state.open_q[r*(BANKS/RANKS)+:BANKS/RANKS] != '0 ? DRAM_PRECHARGE_ALL : DRAM_REFRESH;
+            command_o.kind = state.open_q[r*(BANKS/RANKS)+:BANKS/RANKS] != '0 ? DRAM_PRECHARGE_ALL
+                                                                              : DRAM_REFRESH;
           end
         end
       end
