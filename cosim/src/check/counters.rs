@@ -162,7 +162,8 @@ impl Monitor for CounterMonitor {
             EventKind::NodeCounters { .. }
             | EventKind::DramCommand { .. }
             | EventKind::ErrorMark { .. }
-            | EventKind::Assertion { .. } => {}
+            | EventKind::Assertion { .. }
+            | EventKind::Os(_) => {}
         }
     }
 }

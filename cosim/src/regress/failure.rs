@@ -37,7 +37,16 @@ pub struct Failure {
     pub violations: Vec<Violation>,
     /// Number of violations, kept or not.
     pub total: u64,
-    /// The last events before it, one a line, oldest first.
+    /// What went on around it.
+    pub evidence: Box<Evidence>,
+}
+
+/// What went on in the simulation that failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// What the OS was in the middle of, one line a core that was in anything.
+    pub activities: Vec<String>,
+    /// The last events before the failure, one a line, oldest first.
     pub recent: Vec<String>,
 }
 
@@ -50,7 +59,7 @@ impl Failure {
             simulation: 0,
             violations: Vec::new(),
             total: 0,
-            recent: Vec::new(),
+            evidence: Box::default(),
         }
     }
 

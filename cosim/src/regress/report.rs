@@ -84,10 +84,16 @@ fn write_report(
             writeln!(out, "    {violation}")?;
         }
     }
-    if !failure.recent.is_empty() {
+    if !failure.evidence.activities.is_empty() {
+        writeln!(out, "\n  what the OS was doing")?;
+        for line in &failure.evidence.activities {
+            writeln!(out, "    {line}")?;
+        }
+    }
+    if !failure.evidence.recent.is_empty() {
         writeln!(out, "\n  the last events")?;
-        let skipped = failure.recent.len().saturating_sub(RECENT);
-        for event in &failure.recent[skipped..] {
+        let skipped = failure.evidence.recent.len().saturating_sub(RECENT);
+        for event in &failure.evidence.recent[skipped..] {
             writeln!(out, "  {event}")?;
         }
     }
@@ -184,7 +190,11 @@ mod tests {
         ]);
         let second = Violation::new(5215, "response", &["VMSA-51"], "WnR = 0");
         let mut failure = Failure::violations(vec![violation, second], 2);
-        failure.recent = vec!["      5210 core0 issue    #3   STR8 EL0 0x0000000040003000".into()];
+        failure.evidence.activities = vec![
+            "core 1 was in: munmap mm2 va 0x40000000 (since 5100) > flush (since 5190)".into(),
+        ];
+        failure.evidence.recent =
+            vec!["      5210 core0 issue    #3   STR8 EL0 0x0000000040003000".into()];
         let artefacts = Artefacts {
             folder: "out/dirty-state-tiny-7".into(),
             waveform: Some("out/dirty-state-tiny-7/waves.fst".into()),
@@ -218,6 +228,9 @@ FAIL dirty-state   config tiny   seed 7
 
   and 1 more; the next:
     cycle 5215: response [VMSA-51]: WnR = 0
+
+  what the OS was doing
+    core 1 was in: munmap mm2 va 0x40000000 (since 5100) > flush (since 5190)
 
   the last events
         5210 core0 issue    #3   STR8 EL0 0x0000000040003000

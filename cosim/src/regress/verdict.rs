@@ -104,25 +104,23 @@ impl Bench {
         }
         let kept = violations.iter().cloned().collect();
         let mut failure = self.located(Failure::violations(kept, violations.total()));
-        failure.recent = recent(simulation);
+        witnessed(&mut failure, simulation);
         Err(failure)
     }
 
     /// Says which simulation of the run `failure` is about, and what happened last in it.
     pub(super) fn located(&self, mut failure: Failure) -> Failure {
         failure.simulation = self.opened.saturating_sub(1);
-        if let (true, Some(simulation)) = (failure.recent.is_empty(), &self.simulation) {
-            failure.recent = recent(simulation);
+        if let (true, Some(simulation)) = (failure.evidence.recent.is_empty(), &self.simulation) {
+            witnessed(&mut failure, simulation);
         }
         failure
     }
 }
 
-/// The last events of `simulation`, one a line.
-fn recent(simulation: &Simulation) -> Vec<String> {
-    simulation
-        .flight_recorder()
-        .events()
-        .map(ToString::to_string)
-        .collect()
+/// Adds to `failure` the last events of `simulation`, and what the OS was in.
+fn witnessed(failure: &mut Failure, simulation: &Simulation) {
+    let events = simulation.flight_recorder().events();
+    failure.evidence.recent = events.map(ToString::to_string).collect();
+    failure.evidence.activities = simulation.activities().lines();
 }

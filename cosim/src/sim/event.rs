@@ -6,13 +6,15 @@
 //! then, core by core, invalidations, which come first because what is filled in their cycle is
 //! younger, walk steps, ends of walks, fills of the walk cache, the second and the first level, begins
 //! of walks, messages between cores, the end of an invalidation in the second level; then responses
-//! and assertions), then what the tasks polled at that cycle did through the back door. A request that
-//! a task makes at cycle n is sampled by the clock edge of cycle n+1 at the earliest, and its `Issue`
-//! carries that cycle.
+//! and assertions), then what the tasks polled at that cycle did through the back door, and what a
+//! kernel among them told of itself. A request that a task makes at cycle n is sampled by the clock edge
+//! of cycle n+1 at the earliest, and its `Issue` carries that cycle.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
+
+use sw_mm::OsEvent;
 
 use super::event_text;
 use super::memory::{ErrorOn, Memory};
@@ -153,6 +155,8 @@ pub enum EventKind {
         /// Which requests fail, and how many of them (`None` is all); `None` for no request.
         mark: Option<(ErrorOn, Option<u32>)>,
     },
+    /// The kernel that runs on the cores told of itself. No hardware takes part.
+    Os(OsEvent),
     /// What the event counters of a core read at the end of the run.
     Counters {
         /// Core.

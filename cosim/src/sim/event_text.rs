@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use sw_mm::{OsEvent, Phase};
+
 use super::event::{Event, EventKind};
 use crate::dut::ports::{DvmEvent, Invalidation, TlbFill, TlbStructure, WalkEvent, WalkKind};
 
@@ -31,6 +33,7 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
             write!(f, "core{core} tlb      L2 invalidated, {count} removed")
         }
         EventKind::Dvm { core, event } => write_dvm(f, *core, event),
+        EventKind::Os(event) => write_os(f, event),
         EventKind::Counters { core, values } => {
             let counted = values.iter().filter(|&(_, value)| value != 0).count();
             write!(f, "core{core} counters {counted} of them not 0")
@@ -209,4 +212,13 @@ fn write_dvm(f: &mut fmt::Formatter<'_>, core: u8, event: &DvmEvent) -> fmt::Res
         write!(f, " SYNC of core{source} answered")?;
     }
     Ok(())
+}
+
+fn write_os(f: &mut fmt::Formatter<'_>, event: &OsEvent) -> fmt::Result {
+    let phase = match event.phase {
+        Phase::Begin => "begin ",
+        Phase::End => "end ",
+        Phase::Instant => "",
+    };
+    write!(f, "core{} os       {phase}{event}", event.core)
 }

@@ -7,6 +7,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use sw_mm::{OsEvent, Witness};
+
 use super::core::{CoreAgent, CoreHandle};
 use super::event::{BACKDOOR, Event, EventKind};
 use super::executor::NewTask;
@@ -276,10 +278,26 @@ impl SimHandle {
         }
     }
 
+    /// Tells the listeners what the kernel did, now. Nothing happens while nobody listens.
+    pub fn os_event(&self, event: OsEvent) {
+        if self.shared.observed.get() {
+            self.shared.pending.borrow_mut().push(Event {
+                cycle: self.now(),
+                kind: EventKind::Os(event),
+            });
+        }
+    }
+
     /// DRAM requests answered with an error so far.
     #[must_use]
     pub fn errors_given(&self) -> u64 {
         self.shared.memory.borrow().errors_given()
+    }
+}
+
+impl Witness for SimHandle {
+    fn os(&self, event: &OsEvent) {
+        self.os_event(*event);
     }
 }
 

@@ -6,6 +6,7 @@
 //! of cycle n+1. All that happens is a function of the hardware, the seed, the configuration and
 //! the tasks: no wall clock, thread or allocation takes part.
 
+mod activities;
 mod config;
 mod core;
 mod cpu;
@@ -28,6 +29,7 @@ mod fake;
 #[cfg(test)]
 mod tests;
 
+pub use activities::{Activities, Running};
 pub use config::{Figures, RunEnd, SimConfig, SimError};
 pub use core::{Access, CoreHandle};
 pub use dram::MemoryTiming;

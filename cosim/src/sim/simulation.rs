@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::activities::Activities;
 use super::config::{Figures, RunEnd, SimConfig, SimError};
 use super::core::CoreHandle;
 use super::crossing::Crossing;
@@ -30,6 +31,9 @@ pub struct Simulation {
     executor: Executor,
     crossing: Crossing,
     sinks: Sinks,
+    activities: Activities,
+    /// What the OS was in when the first requirement broke.
+    activities_then: Option<Activities>,
     watchdog: Watchdog,
     trace: Option<TraceControl>,
     interrupt: Option<Arc<AtomicBool>>,
@@ -85,6 +89,8 @@ impl Simulation {
             executor: Executor::default(),
             crossing,
             sinks: Sinks::new(config.flight_recorder),
+            activities: Activities::default(),
+            activities_then: None,
             watchdog: Watchdog::new(config.watchdog),
             trace: config.trace.clone().map(TraceControl::new),
             interrupt: None,
@@ -213,6 +219,8 @@ impl Simulation {
     }
 
     fn poll_tasks(&mut self) {
+        // A kernel that learns of the answer that broke a rule may leave what it was in.
+        self.keep_activities();
         let shared = &self.handle.shared;
         let adopt = |executor: &mut Executor| {
             let mut spawned = shared.spawned.borrow_mut();
@@ -226,10 +234,26 @@ impl Simulation {
             self.sinks.violations.expect(expectation);
         }
         if !shared.pending.borrow().is_empty() {
-            let memory = shared.memory.borrow();
-            for event in shared.pending.borrow_mut().drain(..) {
-                self.sinks.emit(event, &memory);
+            self.tell_pending();
+        }
+    }
+
+    /// Hands what tasks made known to the listeners.
+    fn tell_pending(&mut self) {
+        let shared = Rc::clone(&self.handle.shared);
+        let memory = shared.memory.borrow();
+        for event in shared.pending.borrow_mut().drain(..) {
+            if let EventKind::Os(told) = &event.kind {
+                self.activities.follow(event.cycle, told);
             }
+            self.sinks.emit(event, &memory);
+            self.keep_activities();
+        }
+    }
+
+    fn keep_activities(&mut self) {
+        if self.activities_then.is_none() && !self.sinks.violations.is_empty() {
+            self.activities_then = Some(self.activities.clone());
         }
     }
 
@@ -338,6 +362,12 @@ impl Simulation {
     #[must_use]
     pub fn violations(&self) -> &Violations {
         &self.sinks.violations
+    }
+
+    /// What the OS was in the middle of when the first requirement broke, or is now if none did.
+    #[must_use]
+    pub fn activities(&self) -> &Activities {
+        self.activities_then.as_ref().unwrap_or(&self.activities)
     }
 
     /// The last events.

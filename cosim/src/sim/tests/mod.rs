@@ -4,6 +4,7 @@
 mod cores;
 mod hardware;
 mod judging;
+mod os;
 mod time;
 
 use std::cell::RefCell;
