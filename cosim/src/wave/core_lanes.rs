@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use vcd::Writer;
 
 use super::lane::Lane;
+use super::os_lanes::OsLanes;
 use crate::dut::ports::{
     CommitKind, HitPlace, Invalidation, Op, TlbStructure, WalkEvent, WalkKind,
 };
@@ -30,6 +31,8 @@ pub struct CoreLanes {
     operation: Lane,
     invalidated: Lane,
     messages: Lane,
+    /// What the OS does on the core.
+    pub os: OsLanes,
 }
 
 impl CoreLanes {
@@ -85,6 +88,7 @@ impl CoreLanes {
             operation: Lane::declare(out, "tlbi", &[("operand", 64)])?,
             invalidated: Lane::declare(out, "invalidated", invalidated)?,
             messages: Lane::declare(out, "dvm", messages)?,
+            os: OsLanes::declare(out)?,
         };
         out.upscope()?;
         Ok(lanes)
@@ -97,6 +101,7 @@ impl CoreLanes {
             .chain(&self.walks)
             .chain([&self.itlb, &self.dtlb, &self.l2, &self.walk_cache])
             .chain([&self.operation, &self.invalidated, &self.messages])
+            .chain(self.os.all())
     }
 }
 

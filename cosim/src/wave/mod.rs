@@ -1,9 +1,12 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! Waveforms of what software saw: accesses, walks, TLB changes and commits as transactions, on the
-//! time axis of the RTL waveform.
+//! Waveforms of what software saw: accesses, walks, TLB changes and commits as transactions, and what
+//! the OS was doing meanwhile, on the time axis of the RTL waveform.
 
 mod core_lanes;
 mod lane;
+mod os_lanes;
+#[cfg(test)]
+mod os_tests;
 mod transactions;
 
 pub use transactions::TransactionWriter;

@@ -1,18 +1,20 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! The transaction file: a VCD whose signals are accesses, answers, walk steps, TLB changes,
-//! invalidations and commits.
+//! invalidations, commits, and what the OS is in the middle of.
 
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
 
+use sw_mm::{OsEvent, Phase};
 use vcd::{SimulationCommand, TimescaleUnit, Writer};
 
 use super::core_lanes::{CoreLanes, describe};
 use super::lane::{Bits, Lane};
+use super::os_lanes::numbers;
 use super::time_of;
 use crate::check::{Violation, Violations};
-use crate::sim::Memory;
-use crate::sim::event::{Event, Monitor};
+use crate::sim::event::{Event, EventKind, Monitor};
+use crate::sim::{Activities, Memory};
 
 /// Writes a simulation's transactions to a VCD file as they happen.
 pub struct TransactionWriter<W: Write> {
@@ -24,6 +26,10 @@ pub struct TransactionWriter<W: Write> {
     raised: Vec<Bits>,
     raised_at: u64,
     stamped: u64,
+    /// What the OS is in, followed from the first cycle on.
+    activities: Activities,
+    /// Whether the window has begun.
+    opened: bool,
     failure: Option<io::Error>,
 }
 
@@ -69,24 +75,90 @@ impl<W: Write> TransactionWriter<W> {
             raised: Vec::new(),
             raised_at: 0,
             stamped: begin,
+            activities: Activities::default(),
+            opened: false,
             failure: None,
         })
     }
 
-    fn write(&mut self, event: &Event) -> io::Result<()> {
-        let Some((lane, text, values)) = describe(&self.cores, &self.commit, event) else {
+    /// Shows what the OS was in when the window begins.
+    fn open(&mut self) -> io::Result<()> {
+        if std::mem::replace(&mut self.opened, true) {
+            return Ok(());
+        }
+        let begin = *self.window.start();
+        for running in self.activities.all() {
+            let Some(lanes) = self.cores.get_mut(usize::from(running.begun.core)) else {
+                continue;
+            };
+            if let Some((time, lane)) = lanes.os.place(running, begin, self.stamped) {
+                stamp(&mut self.out, &mut self.stamped, time)?;
+                let text = running.begun.to_string();
+                lane.set(&mut self.out, &text, &numbers(&running.begun, 0))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the OS, and shows it if `shown`.
+    fn write_os(&mut self, cycle: u64, event: &OsEvent, shown: bool) -> io::Result<()> {
+        let running = self.activities.follow(cycle, event);
+        let Some(lanes) = self
+            .cores
+            .get_mut(usize::from(event.core))
+            .filter(|_| shown)
+        else {
             return Ok(());
         };
-        // The valid bits of the last cycle fall before this one begins.
-        if self.raised_at != event.cycle {
+        if event.phase == Phase::Instant {
+            let (time, lane, count) = lanes.os.instant(cycle, self.stamped);
+            stamp(&mut self.out, &mut self.stamped, time)?;
+            lane.set(&mut self.out, &event.to_string(), &numbers(event, count))?;
+            self.raised.push(lane.valid);
+            return Ok(());
+        }
+        let placed = running.and_then(|running| lanes.os.place(&running, cycle, self.stamped));
+        let Some((time, lane)) = placed else {
+            return Ok(());
+        };
+        stamp(&mut self.out, &mut self.stamped, time)?;
+        match event.phase {
+            Phase::Begin => lane.set(&mut self.out, &event.to_string(), &numbers(event, 0)),
+            _ => lane.clear(&mut self.out),
+        }
+    }
+
+    /// Lets the valid bits of an earlier cycle fall before `cycle` begins.
+    fn advance(&mut self, cycle: u64) -> io::Result<()> {
+        if self.raised_at != cycle {
             lower(
                 &mut self.out,
                 &mut self.stamped,
                 self.raised_at,
                 &mut self.raised,
             )?;
-            self.raised_at = event.cycle;
+            self.raised_at = cycle;
         }
+        Ok(())
+    }
+
+    fn write(&mut self, event: &Event) -> io::Result<()> {
+        let shown = self.window.contains(&event.cycle);
+        if event.cycle >= *self.window.start() {
+            self.open()?;
+        }
+        if shown {
+            self.advance(event.cycle)?;
+        }
+        if let EventKind::Os(told) = &event.kind {
+            return self.write_os(event.cycle, told, shown);
+        }
+        if !shown {
+            return Ok(());
+        }
+        let Some((lane, text, values)) = describe(&self.cores, &self.commit, event) else {
+            return Ok(());
+        };
         stamp(&mut self.out, &mut self.stamped, time_of(event.cycle))?;
         lane.set(&mut self.out, &text, &values)?;
         self.raised.push(lane.valid);
@@ -94,6 +166,9 @@ impl<W: Write> TransactionWriter<W> {
     }
 
     fn close(&mut self, cycle: u64) -> io::Result<()> {
+        if cycle >= *self.window.start() {
+            self.open()?;
+        }
         lower(
             &mut self.out,
             &mut self.stamped,
@@ -121,9 +196,9 @@ fn lower<W: Write>(
     raised.drain(..).try_for_each(|valid| valid.set(out, 0))
 }
 
-/// Writes a time stamp unless it is the last one written.
+/// Writes a time stamp unless the file has come as far: the OS may be shown some ns into a cycle.
 fn stamp<W: Write>(out: &mut Writer<W>, stamped: &mut u64, time: u64) -> io::Result<()> {
-    if time != *stamped {
+    if time > *stamped {
         *stamped = time;
         out.timestamp(time)?;
     }
@@ -136,7 +211,7 @@ impl<W: Write> Monitor for TransactionWriter<W> {
     }
 
     fn event(&mut self, event: &Event, _memory: &Memory, _out: &mut Violations) {
-        if self.failure.is_none() && self.window.contains(&event.cycle) {
+        if self.failure.is_none() {
             self.failure = self.write(event).err();
         }
     }
