@@ -1,6 +1,9 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! The first tables: a linear map of all memory in the upper range, an empty tree in the lower one.
 //!
+//! Memory may lie in several banks with holes between them, as the memory of several nodes does: the
+//! window then spans them all, and shows the banks only.
+//!
 //! Tables that turn the MMU on cannot be written through it. [`build`] therefore runs on a core
 //! whose MMU is off, where the linear map is the identity, as the head of a kernel does; and
 //! [`image`] does the same on a functional machine and returns what memory then holds, for a
@@ -13,6 +16,7 @@ use crate::frame::FramePool;
 use crate::functional::Machine;
 use crate::linear_map::LinearMap;
 use crate::pgtable::{MmError, PageTable, Region, TableFormat};
+use std::iter;
 use vmsa::{Granule, Mair, Sctlr, SysReg, Tcr, Ttbr, VaRange, geometry};
 
 /// What hardware does to descriptors by itself (TCR_EL1.HA and HD).
@@ -36,6 +40,15 @@ pub struct RangeConfig {
     pub va_bits: u32,
 }
 
+/// A piece of memory. Both in bytes and multiples of the kernel's page size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bank {
+    /// First byte.
+    pub base: u64,
+    /// Length.
+    pub bytes: u64,
+}
+
 /// What to boot with. All addresses and lengths in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BootConfig {
@@ -43,7 +56,7 @@ pub struct BootConfig {
     pub kernel: RangeConfig,
     /// Lower range, empty at first.
     pub user: RangeConfig,
-    /// First byte of memory that the linear map shows.
+    /// First byte of memory that the linear map shows; with several banks, of the first one.
     pub memory_base: u64,
     /// How much of it, a multiple of the kernel's page size.
     pub memory_bytes: u64,
@@ -120,9 +133,20 @@ impl BootConfig {
         }
     }
 
-    /// The window: at the start of the upper range, moved up so that virtual and physical addresses
-    /// agree modulo the largest block and the map can use it.
-    fn linear_map(&self) -> Result<LinearMap, MmError> {
+    fn bank(&self) -> Bank {
+        Bank {
+            base: self.memory_base,
+            bytes: self.memory_bytes,
+        }
+    }
+
+    /// The window over all banks: at the start of the upper range, moved up so that virtual and
+    /// physical addresses agree modulo the largest block and the map can use it.
+    fn linear_map(&self, more: &[Bank]) -> Result<LinearMap, MmError> {
+        let banks = || iter::once(self.bank()).chain(more.iter().copied());
+        let base = banks().map(|bank| bank.base).min().unwrap_or_default();
+        let end = banks().map(|bank| bank.base + bank.bytes).max();
+        let bytes = end.unwrap_or_default() - base;
         let RangeConfig { granule, va_bits } = self.kernel;
         let span = 1u64 << va_bits.min(48);
         let block = (0..geometry::FINAL_LEVEL)
@@ -130,15 +154,15 @@ impl BootConfig {
             .map(|level| geometry::level_bytes(granule, level))
             .find(|&bytes| bytes <= span / 2)
             .unwrap_or(granule.bytes());
-        let shift = self.memory_base % block;
+        let shift = base % block;
         let virt = !(span - 1) + shift;
-        if shift + self.memory_bytes > span {
+        if shift + bytes > span {
             return Err(MmError::OutOfRange {
-                va: virt.wrapping_add(self.memory_bytes),
+                va: virt.wrapping_add(bytes),
                 va_bits,
             });
         }
-        Ok(LinearMap::new(virt, self.memory_base, self.memory_bytes))
+        Ok(LinearMap::new(virt, base, bytes))
     }
 
     fn registers(&self, ttbr0: Ttbr, ttbr1: Ttbr) -> Registers {
@@ -232,7 +256,19 @@ pub struct Boot {
 /// [`MmError`] if the configuration cannot be: memory larger than the upper range, too few table
 /// pages, a VA size that the granule does not have.
 pub async fn build(cpu: &impl Cpu, config: &BootConfig) -> Result<Boot, MmError> {
-    let linear = config.linear_map()?;
+    build_banks(cpu, config, &[]).await
+}
+
+/// As [`build`], with `more` memory in other places.
+///
+/// # Errors
+/// As [`build`].
+pub async fn build_banks(
+    cpu: &impl Cpu,
+    config: &BootConfig,
+    more: &[Bank],
+) -> Result<Boot, MmError> {
+    let linear = config.linear_map(more)?;
     let half = config.tables_bytes / 2;
     let pool = |base, range: RangeConfig| FramePool::new(base, half, range.granule.bytes());
     let kernel_frames = pool(config.tables_base, config.kernel);
@@ -244,19 +280,16 @@ pub async fn build(cpu: &impl Cpu, config: &BootConfig) -> Result<Boot, MmError>
         global: true,
         ..Attributes::normal(Permissions::KERNEL_RW)
     };
-    kernel
-        .map_region(
-            cpu,
-            &kernel_frames,
-            Region {
-                va: linear.base(),
-                pa: linear.phys_base(),
-                bytes: linear.bytes(),
-            },
-            &attributes,
-            config.contiguous,
-        )
-        .await?;
+    for Bank { base, bytes } in iter::once(config.bank()).chain(more.iter().copied()) {
+        let va = linear
+            .virt(base)
+            .ok_or(MmError::OutsideLinearMap { pa: base })?;
+        let pa = base;
+        let region = Region { va, pa, bytes };
+        kernel
+            .map_region(cpu, &kernel_frames, region, &attributes, config.contiguous)
+            .await?;
+    }
     Ok(Boot {
         registers: config.registers(user.ttbr(), kernel.ttbr()),
         linear,
@@ -290,7 +323,27 @@ pub type MemoryImage = Vec<(u64, Vec<u64>)>;
 /// # Errors
 /// As [`build`].
 pub fn image(config: &BootConfig) -> Result<(MemoryImage, Boot), MmError> {
+    image_banks(config, &[])
+}
+
+/// As [`image`], with `more` memory in other places.
+///
+/// ```
+/// use sw_mm::boot::{Bank, BootConfig, image_banks};
+///
+/// # fn main() -> Result<(), sw_mm::MmError> {
+/// let far = Bank { base: 2 << 40, bytes: 64 << 20 };
+/// let (_, boot) = image_banks(&BootConfig::default(), &[far])?;
+/// let shown = |pa| boot.linear.virt(pa);
+/// assert_eq!(shown(far.base).zip(shown(0x4000_0000)).map(|(a, b)| a - b), Some((2 << 40) - 0x4000_0000));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`build`].
+pub fn image_banks(config: &BootConfig, more: &[Bank]) -> Result<(MemoryImage, Boot), MmError> {
     let machine = Machine::new(Default::default());
-    let boot = block_on(build(&machine.core(0), config))?;
+    let boot = block_on(build_banks(&machine.core(0), config, more))?;
     Ok((machine.contents(), boot))
 }

@@ -4,7 +4,7 @@
 mod booted;
 
 use booted::boot;
-use sw_mm::boot::{BootConfig, HardwareUpdate, RangeConfig, build};
+use sw_mm::boot::{Bank, BootConfig, HardwareUpdate, RangeConfig, build, image_banks};
 use sw_mm::functional::Machine;
 use sw_mm::{AccessSize, Cpu, MmError, Privilege, block_on};
 use vmsa::{FaultKind, Granule, geometry};
@@ -69,6 +69,50 @@ fn the_contiguous_hint_is_set_where_a_run_fits() {
         .expect("mapped");
     // 64 MiB are two runs of sixteen 2 MiB blocks.
     assert_eq!((leaf.level, leaf.descriptor.contiguous()), (2, true));
+}
+
+#[test]
+fn banks_are_shown_by_their_largest_blocks_and_what_lies_between_is_not() {
+    let bank = |base, bytes| Bank { base, bytes };
+    for granule in Granule::ALL {
+        let page = granule.bytes();
+        let config = BootConfig {
+            memory_base: 2 << 40,
+            memory_bytes: 64 << 20,
+            tables_base: (2 << 40) + (32 << 20),
+            ..BootConfig::with_granule(granule)
+        };
+        // One below the first, one that ends within a block.
+        let more = [bank(1 << 40, 1 << 30), bank(5 << 40, (32 << 20) + page)];
+        let (memory, boot) = image_banks(&config, &more).expect("boots");
+        let machine = Machine::new(Default::default());
+        machine.load(&memory, &boot.registers);
+        let cpu = machine.core(0);
+        let read = |pa| {
+            let va = boot.linear.virt(pa).expect("in the window");
+            block_on(cpu.load(va, AccessSize::Double, Privilege::Privileged))
+                .map_err(|fault| fault.fsc.kind())
+        };
+        let own = bank(config.memory_base, config.memory_bytes);
+        for bank in more.into_iter().chain([own]) {
+            for pa in [bank.base, bank.base + bank.bytes - 8] {
+                machine.poke(pa, pa ^ 0x55);
+                assert_eq!(read(pa), Ok(pa ^ 0x55), "{granule} {pa:#x}");
+            }
+            let end = bank.base + bank.bytes;
+            if boot.linear.virt(end).is_some() {
+                assert_eq!(read(end), Err(Some(FaultKind::Translation)), "{end:#x}");
+            }
+        }
+        let level = |pa| {
+            let va = boot.linear.virt(pa).expect("in the window");
+            let leaf = block_on(boot.kernel.lookup(&cpu, va)).expect("readable");
+            leaf.expect("mapped").level
+        };
+        let largest = if granule == Granule::K4 { 1 } else { 2 };
+        assert_eq!(level(1 << 40), largest);
+        assert_eq!(level((5 << 40) + (32 << 20)), 3);
+    }
 }
 
 #[test]
