@@ -23,6 +23,7 @@
 //! | [`attributes`] | permissions and memory type of a leaf |
 //! | [`frame`] | where table pages come from |
 //! | [`page`] | physical pages, by node, zone and order |
+//! | [`policy`] | from which node pages come |
 //! | [`boot`] | the first tables |
 //! | [`context`] | which tree a core uses |
 //! | [`audit`] | whether the kernel's books agree with its tables |
@@ -50,6 +51,7 @@ pub mod lru;
 pub mod mm;
 pub mod page;
 pub mod pgtable;
+pub mod policy;
 pub mod pte;
 pub mod rmap;
 pub mod thread;

@@ -8,7 +8,6 @@ use super::table::Table;
 use crate::contpte;
 use crate::cpu::Cpu;
 use crate::folio::{Folio, Mapping};
-use crate::page::Request;
 use crate::pte::{Pte, PtePtr, raw};
 use crate::thread::Thread;
 use std::rc::Rc;
@@ -24,7 +23,6 @@ impl<C: Cpu> Thread<C> {
             return self.map_zero_page(fault, table, ptr).await;
         }
         let anon_vma = fault.space.prepare_anon_vma(&fault.vma);
-        let node = self.kernel.node_of_core(self.core);
         for &order in self.orders(fault).iter().rev() {
             let bytes = self.kernel.granule().bytes() << order;
             let start = fault.va & !(bytes - 1);
@@ -39,7 +37,7 @@ impl<C: Cpu> Thread<C> {
             if !self.none(first, 1 << order).await? {
                 continue;
             }
-            let request = Request::new(order, node).movable();
+            let request = self.request_for(&fault.space, &fault.vma, start, order);
             let folio = match self.allocate_zeroed_folio(&request).await {
                 Err(Error::OutOfMemory) if order > 0 => continue,
                 folio => folio?,

@@ -10,7 +10,6 @@ use crate::cpu::Cpu;
 use crate::event::Activity;
 use crate::folio::{Folio, Mapping};
 use crate::lock::Guard;
-use crate::page::Request;
 use crate::pte::{Pte, PtePtr};
 use crate::thread::Thread;
 use std::rc::Rc;
@@ -80,10 +79,8 @@ impl<C: Cpu> Thread<C> {
         let copy = match from {
             Some((folio, page)) => self.private_copy(fault, folio, page).await?,
             None => {
-                let node = self.kernel.node_of_core(self.core);
-                let new = self
-                    .allocate_zeroed_folio(&Request::new(0, node).movable())
-                    .await?;
+                let request = self.request_for(&fault.space, &fault.vma, fault.va, 0);
+                let new = self.allocate_zeroed_folio(&request).await?;
                 self.belongs_to(fault, &new);
                 new
             }
@@ -119,8 +116,7 @@ impl<C: Cpu> Thread<C> {
         from: &Folio,
         page: u64,
     ) -> Result<Rc<Folio>, Error> {
-        let node = self.kernel.node_of_core(self.core);
-        let request = Request::new(0, node).movable();
+        let request = self.request_for(&fault.space, &fault.vma, fault.va, 0);
         let (copy, _) = self.kernel.allocate_folio(self.core, &request)?;
         let bytes = self.kernel.granule().bytes();
         let _span = self.span(Activity::CopyPage, fault.space.number(), fault.va, bytes);

@@ -9,7 +9,6 @@ use crate::contpte;
 use crate::cpu::Cpu;
 use crate::file::File;
 use crate::folio::{Folio, Mapping};
-use crate::page::Request;
 use crate::pte::{Pte, PtePtr};
 use crate::thread::Thread;
 use std::rc::Rc;
@@ -30,7 +29,7 @@ impl<C: Cpu> Thread<C> {
             let signal = Signal::Bus;
             return Err(Error::Signal { signal, va });
         }
-        let folio = self.cached_page(&file, index).await?;
+        let folio = self.cached_page(fault, &file, index).await?;
         if fault.write && !vma.flags().shared {
             return self.copy_missing(fault, table, ptr, &folio, index).await;
         }
@@ -58,15 +57,18 @@ impl<C: Cpu> Thread<C> {
     }
 
     /// The folio of a page of a file, with a reference for the caller; made now if it is not in memory.
-    async fn cached_page(&self, file: &Rc<File>, index: u64) -> Result<Rc<Folio>, Error> {
+    async fn cached_page(
+        &self,
+        fault: &Fault,
+        file: &Rc<File>,
+        index: u64,
+    ) -> Result<Rc<Folio>, Error> {
         if let Some(folio) = file.page(index) {
             folio.get(1);
             return Ok(folio);
         }
-        let node = self.kernel.node_of_core(self.core);
-        let new = self
-            .allocate_zeroed_folio(&Request::new(0, node).movable())
-            .await?;
+        let request = self.request_for(&fault.space, &fault.vma, fault.va, 0);
+        let new = self.allocate_zeroed_folio(&request).await?;
         // Meanwhile another thread may have been here.
         if let Some(folio) = file.page(index) {
             self.kernel.put_folio(self.core, &new, 1);

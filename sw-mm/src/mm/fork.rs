@@ -10,7 +10,6 @@ use crate::contpte;
 use crate::cpu::Cpu;
 use crate::event::Activity;
 use crate::folio::Folio;
-use crate::page::Request;
 use crate::pte::{Kind, Pte, PtePtr};
 use crate::thread::Thread;
 use std::rc::Rc;
@@ -32,6 +31,7 @@ impl<C: Cpu> Thread<C> {
         let parent = self.space().ok_or(Error::NotMapped)?;
         let _span = self.span(Activity::Fork, parent.number(), 0, 0);
         let child = AddressSpace::new(self).await?;
+        child.policy.set(parent.policy.get());
         let copied = {
             let _parent = parent.mmap_lock.write(&self.held).await;
             let _child = child.mmap_lock.write(&self.held).await;
@@ -225,8 +225,7 @@ impl<C: Cpu> Thread<C> {
         va: u64,
         (folio, page): (&Rc<Folio>, u64),
     ) -> Result<(), Error> {
-        let node = self.kernel.node_of_core(self.core);
-        let request = Request::new(0, node).movable();
+        let request = self.request_for(child, vma, va, 0);
         let (copy, _) = self.kernel.allocate_folio(self.core, &request)?;
         if let Err(error) = self.copy_pages((folio, page), (&copy, 0), 1).await {
             self.kernel.put_folio(self.core, &copy, 1);

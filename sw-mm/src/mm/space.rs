@@ -8,6 +8,7 @@ use crate::asid::Context;
 use crate::cpu::Cpu;
 use crate::kernel::Kernel;
 use crate::lock::{Class, Lock, ReadWriteLock};
+use crate::policy::Policy;
 use crate::rmap::AnonVma;
 use crate::thread::Thread;
 use std::cell::{Cell, RefCell};
@@ -40,6 +41,8 @@ pub struct AddressSpace {
     pub flush_pending: Cell<u32>,
     /// Cores that ran it: bit by number.
     pub cores: Cell<u64>,
+    /// Where pages come from in areas that do not say it.
+    pub policy: Cell<Policy>,
     va_bits: u32,
     shift: u32,
 }
@@ -68,6 +71,7 @@ impl AddressSpace {
             tables: Cell::new(1),
             flush_pending: Cell::new(0),
             cores: Cell::new(0),
+            policy: Cell::default(),
             va_bits: config.va_bits,
             shift: config.granule.shift(),
         });
@@ -232,6 +236,11 @@ impl AddressSpace {
             anon_vma.link(self, vma);
             anon_vma
         })
+    }
+
+    /// Where pages of `vma` come from.
+    pub fn policy_of(&self, vma: &Vma) -> Policy {
+        vma.policy().unwrap_or(self.policy.get())
     }
 
     /// `count` pages more are mapped.

@@ -3,6 +3,7 @@
 //! that changes a descriptor (MM-31).
 
 use crate::file::File;
+use crate::policy::Policy;
 use crate::pte::Pte;
 use crate::rmap::AnonVma;
 use std::cell::{Cell, RefCell};
@@ -72,6 +73,7 @@ pub struct Vma {
     page_offset: Cell<u64>,
     flags: Cell<VmaFlags>,
     anon_vma: RefCell<Option<Rc<AnonVma>>>,
+    policy: Cell<Option<Policy>>,
     file: Option<Rc<File>>,
     shift: u32,
 }
@@ -92,6 +94,7 @@ impl Vma {
             page_offset: Cell::new(page_offset),
             flags: Cell::new(flags),
             anon_vma: RefCell::default(),
+            policy: Cell::new(None),
             file: file.map(|(file, _)| file),
             shift,
         })
@@ -152,6 +155,16 @@ impl Vma {
         *self.anon_vma.borrow_mut() = anon_vma;
     }
 
+    /// Where its pages come from, if not from where the address space says.
+    pub fn policy(&self) -> Option<Policy> {
+        self.policy.get()
+    }
+
+    /// Sets [`Vma::policy`].
+    pub(crate) fn set_policy(&self, policy: Option<Policy>) {
+        self.policy.set(policy);
+    }
+
     /// Page index of its first page.
     pub fn page_offset(&self) -> u64 {
         self.page_offset.get()
@@ -189,6 +202,7 @@ impl Vma {
             page_offset: Cell::new(self.index(va)),
             flags: self.flags.clone(),
             anon_vma: RefCell::new(self.anon_vma()),
+            policy: self.policy.clone(),
             file: self.file(),
             shift: self.shift,
         });
@@ -216,6 +230,7 @@ impl Vma {
             page_offset: Cell::new(page_offset),
             flags: self.flags.clone(),
             anon_vma: RefCell::new(self.anon_vma()),
+            policy: self.policy.clone(),
             file: self.file(),
             shift: self.shift,
         })
@@ -234,6 +249,7 @@ impl Vma {
         };
         self.end() == next.start()
             && self.flags() == next.flags()
+            && self.policy() == next.policy()
             && same_file
             && same_anon
             && self.page_offset() + (self.bytes() >> self.shift) == next.page_offset()

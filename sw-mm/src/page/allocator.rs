@@ -92,7 +92,7 @@ impl PageAllocator {
     /// Hands out a block. `None`: no zone the request may use has one left above its watermark, the
     /// order is above [`MAX_ORDER`], the node does not exist, or this attempt was told to fail.
     ///
-    /// Nodes are tried by distance, or only the one named (MM-01). A node that cannot serve the
+    /// Nodes that are allowed are tried by distance, or only the one named (MM-01). A node that cannot serve the
     /// request, or is below its low watermark after it, wants its reclaimer.
     pub fn allocate(&self, request: &Request) -> Option<Block> {
         if self.told_to_fail() || request.order > MAX_ORDER {
@@ -103,6 +103,7 @@ impl PageAllocator {
         zonelist
             .iter()
             .take(reach)
+            .filter(|&&node| request.allowed.contains(node))
             .find_map(|&node| self.node(node)?.allocate(request))
     }
 

@@ -20,7 +20,7 @@
 //! | `allocator` | the zonelist walk, fault injection |
 //! | `node`, `zone` | a node and its zones |
 //! | `watermark` | when a node is short of pages |
-//! | `zonelist` | which node comes next |
+//! | `zonelist`, `mask` | which node comes next, and which may |
 //! | `buddy` | splitting and merging |
 //! | `frame_table` | the state of each frame, and the free lists through it |
 //! | `recent` | the frames freed last |
@@ -32,6 +32,7 @@ mod audit;
 mod buddy;
 mod error;
 mod frame_table;
+mod mask;
 mod node;
 mod recent;
 mod request;
@@ -43,6 +44,7 @@ mod zonelist;
 pub use allocator::PageAllocator;
 pub use audit::AuditError;
 pub use error::{ConfigError, PageError};
+pub use mask::NodeMask;
 pub use node::{NodeConfig, Tier};
 pub use request::{Block, Request};
 pub use watermark::Watermarks;

@@ -1,7 +1,7 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! What is asked of the allocator, and what it hands out.
 
-use super::{NodeId, Pfn};
+use super::{NodeId, NodeMask, Pfn};
 
 /// A request for one block of frames.
 ///
@@ -19,6 +19,8 @@ pub struct Request {
     pub node: NodeId,
     /// That node or none (MM-01).
     pub this_node: bool,
+    /// Nodes that may serve it; a memory policy that binds names fewer than all.
+    pub allowed: NodeMask,
     /// The content can be moved later, so zone MOVABLE will do, and is preferred.
     pub movable: bool,
     /// May use the pages below the min watermark: the caller frees memory, or must not fail.
@@ -32,6 +34,7 @@ impl Request {
             order,
             node,
             this_node: false,
+            allowed: NodeMask::ALL,
             movable: false,
             reserve: false,
         }
@@ -40,6 +43,12 @@ impl Request {
     /// The same, without falling back to other nodes.
     pub const fn this_node(mut self) -> Self {
         self.this_node = true;
+        self
+    }
+
+    /// The same, served by these nodes only.
+    pub const fn within(mut self, allowed: NodeMask) -> Self {
+        self.allowed = allowed;
         self
     }
 

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use sw_mm::page::{
-    Block, MAX_ORDER, NodeConfig, NodeId, PageAllocator, Pfn, Request, Tier, Watermarks,
+    Block, MAX_ORDER, NodeConfig, NodeId, NodeMask, PageAllocator, Pfn, Request, Tier, Watermarks,
 };
 use vmsa::Granule;
 
@@ -46,15 +46,21 @@ enum Step {
 fn request() -> impl Strategy<Value = Request> {
     let order =
         prop_oneof![6 => Just(0), 4 => 1..5u8, 3 => 5..=MAX_ORDER, 1 => Just(9), 1 => Just(11)];
-    (order, 0..5u8, any::<[bool; 3]>()).prop_map(|(order, node, [this_node, movable, reserve])| {
-        Request {
+    let allowed = prop_oneof![
+        3 => Just(NodeMask::ALL),
+        1 => prop::collection::vec((0..5u8).prop_map(NodeId), 0..3)
+            .prop_map(|nodes| nodes.into_iter().collect()),
+    ];
+    (order, 0..5u8, any::<[bool; 3]>(), allowed).prop_map(
+        |(order, node, [this_node, movable, reserve], allowed)| Request {
             order,
             node: NodeId(node),
             this_node,
+            allowed,
             movable,
             reserve,
-        }
-    })
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -160,6 +166,7 @@ impl Run {
         let mut order: Vec<u8> = (0..4).collect();
         order.sort_by_key(|&to| (row[usize::from(to)], to));
         order.retain(|&to| !request.this_node || to == request.node.0);
+        order.retain(|&to| request.allowed.contains(NodeId(to)));
         for id in order.into_iter().map(NodeId) {
             let zone = self.zones.iter().position(|zone| {
                 zone.node == id

@@ -2,7 +2,7 @@
 //! From which node and zone a request is served.
 
 use super::{HERE, THERE, drain, node, over, take};
-use sw_mm::page::{MAX_ORDER, NodeConfig, NodeId, PageAllocator, Pfn, Request, Tier};
+use sw_mm::page::{MAX_ORDER, NodeConfig, NodeId, NodeMask, PageAllocator, Pfn, Request, Tier};
 use vmsa::Granule;
 
 /// MM-01.
@@ -38,6 +38,18 @@ fn requests_fall_back_by_distance_and_tiers_do_not_matter() {
     assert_eq!(order, pages.zonelist(HERE));
     assert_eq!(pages.tier(HERE), Some(Tier::Top));
     assert_eq!(pages.tier(THERE), Some(Tier::Slow));
+}
+
+#[test]
+fn only_the_nodes_allowed_serve_a_request() {
+    let pages = over(&[node(0, 1, 0), node(0x100, 1, 0), node(0x200, 1, 0)]);
+    let allowed = NodeMask::of(NodeId(2)).with(THERE);
+    let request = Request::new(0, HERE).within(allowed);
+    assert_eq!(take(&pages, request).node, THERE, "the nearest of them");
+    assert_eq!(take(&pages, request).node, NodeId(2));
+    assert_eq!(pages.allocate(&request), None);
+    assert_eq!(pages.allocate(&request.this_node()), None);
+    assert_eq!(take(&pages, Request::new(0, THERE)).node, HERE);
 }
 
 #[test]
