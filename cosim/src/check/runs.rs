@@ -1,6 +1,7 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! Contiguous runs are programmed as the architecture asks: whenever a core caches one, its live
-//! members agree. That no TLB holds a run and a page of it that say otherwise is for the monitor of
+//! members agree. Their write permission may change one by one (section 12.1): a run cached in the
+//! midst of that has to agree before a member of it is made invalid or the test ends. That no TLB holds a run and a page of it that say otherwise is for the monitor of
 //! TLB contents, which knows what a TLB holds, to report under the name of this one.
 
 use std::collections::VecDeque;
@@ -8,11 +9,11 @@ use std::collections::VecDeque;
 use vmsa::Descriptor;
 use vmsa::geometry::level_bytes;
 
-use super::bbm::rule::run_attributes;
+use super::bbm::rule::{run_attributes, write_permission};
 use super::walk_context::{Class, WalkContext, WalkContexts};
 use super::{Violation, Violations};
 use crate::arch::invalidation::untagged;
-use crate::dut::ports::{Straps, TlbFill, TlbStructure, WalkEvent, WalkKind};
+use crate::dut::ports::{CommitKind, Straps, TlbFill, TlbStructure, WalkEvent, WalkKind};
 use crate::sim::Memory;
 use crate::sim::event::{Event, EventKind, Monitor};
 
@@ -20,6 +21,7 @@ use crate::sim::event::{Event, EventKind, Monitor};
 pub const NAME: &str = "contiguous runs";
 /// Leaf reads remembered: the second level takes its fill some time after the walk.
 const READS: usize = 64;
+const AGREE: &str = "live members with Contiguous = 1, the same attributes, and addresses in a row";
 
 /// A leaf with Contiguous = 1 that a walk read.
 #[derive(Debug, Clone, Copy)]
@@ -31,12 +33,32 @@ struct Read {
     context: WalkContext,
 }
 
+/// A run whose members differ in write permission.
+#[derive(Debug, Clone, Copy)]
+struct Mixed {
+    read: Read,
+    members: u64,
+}
+
+impl Mixed {
+    /// First descriptor.
+    fn base(&self) -> u64 {
+        self.read.address & !(8 * self.members - 1)
+    }
+
+    fn holds(&self, address: u64) -> bool {
+        address.wrapping_sub(self.base()) < 8 * self.members
+    }
+}
+
 /// Judges the runs that cores cache.
 #[derive(Debug)]
 pub struct RunMonitor {
     contiguous: bool,
     contexts: WalkContexts,
     reads: VecDeque<Read>,
+    /// Cached while their write permission changed.
+    mixed: Vec<Mixed>,
 }
 
 impl RunMonitor {
@@ -47,6 +69,7 @@ impl RunMonitor {
             contiguous: straps.contiguous,
             contexts: WalkContexts::new(straps.asid8),
             reads: VecDeque::with_capacity(READS),
+            mixed: Vec::new(),
         }
     }
 
@@ -74,7 +97,7 @@ impl RunMonitor {
     }
 
     fn filled(
-        &self,
+        &mut self,
         cycle: u64,
         core: u8,
         change: &TlbFill,
@@ -87,34 +110,90 @@ impl RunMonitor {
                 && read.level == change.level
                 && (read.context.va ^ untagged(change.va)) & change.mask == 0
         };
-        let Some(read) = self.reads.iter().find(gave) else {
+        let Some(read) = self.reads.iter().find(gave).copied() else {
             return;
         };
         let Some(members) = read.context.run(read.level) else {
             return;
         };
-        if let Some((address, why)) = disagreement(read, members, memory) {
+        if let Some((address, why)) = disagreement(&read, members, memory) {
             let came = format!(
                 "a run of {members} descriptors around L{} [{:#014x}] is cached, and its member at \
                  [{address:#014x}] differs: {why}",
                 read.level, read.address
             );
-            let base = read.address & !(8 * members - 1);
-            let mut violation = Violation::new(cycle, NAME, &["TLB-06"], came)
-                .on_core(core)
-                .at_va(read.context.va)
-                .of_descriptor(address)
-                .permitting(
-                    "live members with Contiguous = 1, the same attributes, and addresses in a row",
-                );
-            violation.walk = (0..members)
-                .map(|i| base + 8 * i)
-                .map(|slot| (slot, read.context.decoded(memory.coherent(slot))))
-                .map(|(slot, value)| format!("L{} [{slot:#014x}] = {value}", read.level))
-                .collect();
-            out.push(violation);
+            let run = Mixed { read, members };
+            out.push(violation(cycle, &run, address, came, memory));
+        } else if odd_permission(&read, members, memory).is_some() {
+            let known = |mixed: &Mixed| mixed.holds(read.address);
+            if !self.mixed.iter().any(known) {
+                self.mixed.push(Mixed { read, members });
+            }
         }
     }
+
+    /// The word at `address`, maybe of a run that is mixed, was written. What is written through the
+    /// back door is the scene.
+    fn written(
+        &mut self,
+        cycle: u64,
+        kind: CommitKind,
+        address: u64,
+        memory: &Memory,
+        out: &mut Violations,
+    ) {
+        self.mixed.retain(|mixed| {
+            if !mixed.holds(address) {
+                return true;
+            }
+            let Read { context, level, .. } = mixed.read;
+            let now = context.decoded(memory.coherent(address));
+            if Class::of(context.granule, level, now) != Class::Invalid {
+                return odd_permission(&mixed.read, mixed.members, memory).is_some();
+            }
+            if kind != CommitKind::Backdoor {
+                out.push(left_mixed(cycle, mixed, address, memory));
+            }
+            false
+        });
+    }
+}
+
+fn left_mixed(cycle: u64, mixed: &Mixed, address: u64, memory: &Memory) -> Violation {
+    let came = format!(
+        "a run of {} descriptors around L{} [{:#014x}] was cached while its write permission \
+         changed, and its members never agreed again",
+        mixed.members, mixed.read.level, mixed.read.address
+    );
+    violation(cycle, mixed, address, came, memory)
+}
+
+fn violation(cycle: u64, run: &Mixed, address: u64, came: String, memory: &Memory) -> Violation {
+    let (read, base) = (&run.read, run.base());
+    let mut violation = Violation::new(cycle, NAME, &["TLB-06"], came)
+        .on_core(read.core)
+        .at_va(read.context.va)
+        .of_descriptor(address)
+        .permitting(AGREE);
+    violation.walk = (0..run.members)
+        .map(|i| base + 8 * i)
+        .map(|slot| (slot, read.context.decoded(memory.coherent(slot))))
+        .map(|(slot, value)| format!("L{} [{slot:#014x}] = {value}", read.level))
+        .collect();
+    violation
+}
+
+/// A live member whose write permission is another than that of the first.
+fn odd_permission(read: &Read, members: u64, memory: &Memory) -> Option<u64> {
+    let granule = read.context.granule;
+    let base = read.address & !(8 * members - 1);
+    let mut live = (0..members)
+        .map(|i| base + 8 * i)
+        .map(|slot| (slot, read.context.decoded(memory.coherent(slot))))
+        .filter(|&(_, value)| Class::of(granule, read.level, value) == Class::Leaf);
+    let (_, first) = live.next()?;
+    let odd = live.find(|&(_, value)| write_permission(value) != write_permission(first));
+    odd.map(|(slot, _)| slot)
 }
 
 /// The first live member that does not agree with the one that was read, and in what.
@@ -178,7 +257,18 @@ impl Monitor for RunMonitor {
             {
                 self.filled(event.cycle, *core, change, memory, out);
             }
+            EventKind::Commit { kind, address, .. } if !self.mixed.is_empty() => {
+                self.written(event.cycle, *kind, *address, memory, out);
+            }
             _ => {}
+        }
+    }
+
+    fn finish(&mut self, cycle: u64, memory: &Memory, out: &mut Violations) {
+        for mixed in std::mem::take(&mut self.mixed) {
+            if let Some(odd) = odd_permission(&mixed.read, mixed.members, memory) {
+                out.push(left_mixed(cycle, &mixed, odd, memory));
+            }
         }
     }
 }
@@ -188,7 +278,7 @@ mod tests {
     use vmsa::{Granule, SysReg, Tcr, Ttbr, VaRange};
 
     use super::*;
-    use crate::check::feed::{assert_fires, assert_quiet, change_fill, fill, issue, judge, walk};
+    use crate::check::feed::{assert_fires, assert_quiet, change_fill, commit, fill, issue, walk};
     use crate::dut::ports::CoreRequest;
 
     const VA: u64 = 0x40_0000;
@@ -201,8 +291,36 @@ mod tests {
             .with_contiguous(true)
     }
 
+    struct Scene {
+        monitor: RunMonitor,
+        memory: Memory,
+        out: Violations,
+    }
+
+    impl Scene {
+        fn see(&mut self, event: &Event) {
+            self.monitor.event(event, &self.memory, &mut self.out);
+        }
+
+        fn store(&mut self, cycle: u64, index: u64, value: Descriptor) {
+            let slot = TABLE + 8 * index;
+            let before = self.memory.read_u64(slot);
+            self.memory.write_u64(slot, value.0);
+            self.see(&commit(cycle, CommitKind::Store, slot, before, value.0));
+        }
+
+        fn finish(mut self) -> Violations {
+            self.monitor.finish(1000, &self.memory, &mut self.out);
+            self.out
+        }
+    }
+
     /// What the monitor says when a core caches the run after `change` was made to member 5.
     fn cached(change: impl Fn(Descriptor) -> Descriptor) -> Violations {
+        caching(change).finish()
+    }
+
+    fn caching(change: impl Fn(Descriptor) -> Descriptor) -> Scene {
         let mut memory = Memory::default();
         for index in 0..16 {
             let value = member(index);
@@ -227,7 +345,31 @@ mod tests {
             walk(30, 5, VA + 0x2000, WalkKind::End, 3, 0, 0),
             run,
         ];
-        judge(&mut RunMonitor::new(&Straps::default()), &memory, &events)
+        let mut scene = Scene {
+            monitor: RunMonitor::new(&Straps::default()),
+            memory,
+            out: Violations::new(),
+        };
+        events.iter().for_each(|event| scene.see(event));
+        scene
+    }
+
+    #[test]
+    fn write_permission_differs_only_while_it_changes() {
+        // CONTPTE-17: member 5 is the first of which it is taken.
+        let protect = |member: Descriptor| member.with_ap_read_only(true);
+        let scene = caching(protect);
+        assert_quiet(&scene.out);
+        assert_fires(&scene.finish(), "TLB-06");
+        let mut whole = caching(protect);
+        for index in 0..16 {
+            whole.store(100 + index, index, protect(member(index)));
+        }
+        assert_quiet(&whole.finish());
+        let mut part = caching(protect);
+        part.store(100, 4, protect(member(4)));
+        part.store(200, 3, Descriptor(0));
+        assert_fires(&part.out, "TLB-06");
     }
 
     #[test]

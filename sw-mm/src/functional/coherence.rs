@@ -116,6 +116,6 @@ impl State {
             }
             self.cores[core].tlb.complete(issuer, kind);
         }
-        self.monitor.complete(issuer, kind);
+        self.monitor.complete(issuer, kind, &self.memory);
     }
 }

@@ -18,6 +18,7 @@ mod coherence;
 mod context;
 mod core;
 mod memory;
+mod mixed;
 mod monitor;
 mod permission;
 mod query;
@@ -54,6 +55,8 @@ pub struct MachineConfig {
     /// FEAT_ETS2: no access faults because of a descriptor that an earlier store of its own core
     /// replaced, barrier or not.
     pub ets2: bool,
+    /// FEAT_BBM level 2 without conflict aborts: the contiguous bit may change in place.
+    pub bbm2: bool,
 }
 
 impl Default for MachineConfig {
@@ -63,6 +66,7 @@ impl Default for MachineConfig {
             cores: 1,
             contiguous: true,
             ets2: true,
+            bbm2: false,
         }
     }
 }
@@ -128,7 +132,7 @@ impl Machine {
             memory: Memory::default(),
             cores: cores.collect(),
             pending: Pending::default(),
-            monitor: Monitor::default(),
+            monitor: Monitor::new(config.bbm2),
             lost: Vec::new(),
         };
         Self {
@@ -190,8 +194,9 @@ impl Machine {
         }
     }
 
-    /// Changes of live descriptors that skipped break-before-make, so far.
+    /// Changes of live descriptors that skipped break-before-make, so far, and contiguous runs that are
+    /// left with mixed write permission.
     pub fn violations(&self) -> Vec<BbmViolation> {
-        self.state.borrow().monitor.violations.clone()
+        self.state.borrow().monitor.violations()
     }
 }

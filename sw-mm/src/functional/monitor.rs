@@ -6,6 +6,8 @@
 //! and a full barrier completed. A valid value stored before that is judged against the last one.
 //! The judgement is written here anew, so that it does not share a mistake with the OS.
 
+use super::memory::Memory;
+use super::mixed::{Member, MixedRuns, write_permission};
 use super::tlb::chains::Chains;
 use super::tlb::named::Named;
 use super::tlb::{Entry, Owed};
@@ -77,10 +79,28 @@ pub(super) struct Monitor {
     /// Those that an invalidation under way covers, with their address. Some may have changed.
     invalidated: Vec<(u32, u64)>,
     scratch: Vec<u32>,
-    pub violations: Vec<BbmViolation>,
+    /// Runs whose write permission changes in place.
+    mixed: MixedRuns,
+    /// The contiguous bit may change in place.
+    bbm2: bool,
+    violations: Vec<BbmViolation>,
 }
 
 impl Monitor {
+    /// A monitor of cores that permit, with `bbm2`, to change the contiguous bit in place.
+    pub fn new(bbm2: bool) -> Self {
+        Self {
+            bbm2,
+            ..Self::default()
+        }
+    }
+
+    /// What was done wrong so far.
+    pub fn violations(&self) -> Vec<BbmViolation> {
+        let left = self.mixed.left();
+        self.violations.iter().copied().chain(left).collect()
+    }
+
     /// A walk read the valid descriptor of `entry`, which covers no more than the descriptor itself.
     pub fn seen(&mut self, entry: &Entry) {
         let place = match self.find(entry.slot) {
@@ -112,9 +132,9 @@ impl Monitor {
         };
         let new = Descriptor(raw);
         let own = self.find(change.slot);
-        if new.valid()
-            && let Some((entry, reason)) = self.judge(own, change.slot, new)
-        {
+        if !new.valid() {
+            self.violations.extend(self.mixed.broken(change.slot));
+        } else if let Some((entry, reason)) = self.judge(own, change.slot, new) {
             self.violations.push(BbmViolation {
                 core: change.core,
                 slot: change.slot,
@@ -123,6 +143,12 @@ impl Monitor {
                 old: entry.descriptor,
                 new,
                 reason,
+            });
+        } else if let Some(entry) = self.changes_permission(change.slot, new) {
+            self.mixed.changed(Member {
+                core: change.core,
+                entry,
+                big_endian,
             });
         }
         if let Some(place) = own {
@@ -143,7 +169,7 @@ impl Monitor {
     fn judge(&self, own: Option<u32>, slot: u64, new: Descriptor) -> Option<(Entry, &'static str)> {
         let own = own.and_then(|place| {
             let entry = &self.watched[place as usize].entry;
-            needs_break(entry, new).map(|reason| (*entry, reason))
+            needs_break(entry, new, self.bbm2).map(|reason| (*entry, reason))
         });
         own.or_else(|| self.torn_run(slot, new))
     }
@@ -154,7 +180,8 @@ impl Monitor {
         let members = self.runs.of(group(slot));
         let lowest = members
             .map(|place| &self.watched[place as usize].entry)
-            .filter(|entry| disagrees(entry, slot, new))
+            .filter(|entry| in_run(entry, slot) && entry.slot != slot)
+            .filter(|entry| disagrees(entry, slot, new, self.bbm2))
             .min_by_key(|entry| entry.slot)?;
         Some((
             as_at(lowest, slot),
@@ -162,8 +189,25 @@ impl Monitor {
         ))
     }
 
+    /// What a TLB may hold of the run that `new` at `slot` belongs to, if the write permission in it is
+    /// another; as it says about `slot` with `new` in place.
+    fn changes_permission(&self, slot: u64, new: Descriptor) -> Option<Entry> {
+        let known = self
+            .runs
+            .of(group(slot))
+            .map(|place| &self.watched[place as usize].entry)
+            .filter(|entry| new.contiguous() && in_run(entry, slot))
+            .find(|entry| write_permission(entry.descriptor) != write_permission(new))?;
+        Some(Entry {
+            descriptor: new,
+            slot,
+            ..as_at(known, slot)
+        })
+    }
+
     /// Core `issuer` issued `op`; `asid` is the operand's, cut to the bits in use.
     pub fn invalidate(&mut self, op: Tlbi, asid: u16, issuer: usize) {
+        self.mixed.invalidate(op, asid, issuer);
         let mut places = std::mem::take(&mut self.scratch);
         self.broken.candidates(op, asid, &mut places);
         for place in places.drain(..) {
@@ -179,7 +223,8 @@ impl Monitor {
     }
 
     /// The barrier `kind` of core `issuer` completed the invalidations that it waits for.
-    pub fn complete(&mut self, issuer: usize, kind: DsbKind) {
+    pub fn complete(&mut self, issuer: usize, kind: DsbKind, memory: &Memory) {
+        self.mixed.complete(issuer, kind, memory);
         let mut invalidated = std::mem::take(&mut self.invalidated);
         invalidated.retain(|&(place, slot)| {
             let watched = &self.watched[place as usize];
@@ -245,13 +290,17 @@ const fn group(slot: u64) -> u64 {
     slot / (LONGEST_RUN * 8)
 }
 
-/// Whether `member`, which has the contiguous bit set, forms a run with `slot` and another than the
-/// valid descriptor `new` there.
-fn disagrees(member: &Entry, slot: u64, new: Descriptor) -> bool {
+/// Whether `member`, which has the contiguous bit set, forms a run with what is at `slot`.
+fn in_run(member: &Entry, slot: u64) -> bool {
     let run = geometry::contiguous_run(member.granule, member.level);
-    member.slot != slot
-        && run.is_some_and(|run| (slot ^ member.slot) / 8 < u64::from(run))
-        && state_free(as_at(member, slot).descriptor) != state_free(new)
+    run.is_some_and(|run| (slot ^ member.slot) / 8 < u64::from(run))
+}
+
+/// Whether `member` of the run around `slot` says another thing of it than the valid `new`. Without
+/// the contiguous bit in `new`, which has to be permitted, the two are no longer one run.
+fn disagrees(member: &Entry, slot: u64, new: Descriptor, bbm2: bool) -> bool {
+    let apart = bbm2 && !new.contiguous();
+    !apart && run_attributes(as_at(member, slot).descriptor) != run_attributes(new)
 }
 
 /// What `member` of a run says about the member at `slot`.
@@ -266,7 +315,7 @@ fn as_at(member: &Entry, slot: u64) -> Entry {
 }
 
 /// Why replacing `entry`'s descriptor by the valid `new` needs the sequence.
-fn needs_break(entry: &Entry, new: Descriptor) -> Option<&'static str> {
+fn needs_break(entry: &Entry, new: Descriptor, bbm2: bool) -> Option<&'static str> {
     let (old, granule, level) = (entry.descriptor, entry.granule, entry.level);
     if level < geometry::FINAL_LEVEL && old.is_table_bit() != new.is_table_bit() {
         return Some("block and table replace each other");
@@ -283,17 +332,17 @@ fn needs_break(entry: &Entry, new: Descriptor) -> Option<&'static str> {
     } else if geometry::contiguous_run(granule, level).is_none() {
         None
     } else if old.contiguous() != new.contiguous() {
-        Some("contiguous bit")
-    } else if old.contiguous() && state_free(old) != state_free(new) {
+        (!bbm2).then_some("contiguous bit")
+    } else if old.contiguous() && run_attributes(old) != run_attributes(new) {
         Some("attribute of a contiguous run")
     } else {
         None
     }
 }
 
-/// The bits that the members of a run have to agree in.
-fn state_free(leaf: Descriptor) -> u64 {
-    let writable_state = if leaf.dbm() { 1 << Descriptor::AP2 } else { 0 };
+/// The bits that the members of a run have to agree in at any time: write permission, which changes in
+/// place, and the dirty state are left out.
+fn run_attributes(leaf: Descriptor) -> u64 {
     let software = 0xf << Descriptor::SOFTWARE;
-    leaf.0 & !(1 << Descriptor::AF | writable_state | software)
+    leaf.with_dbm(false).with_ap_read_only(false).0 & !(1 << Descriptor::AF | software)
 }

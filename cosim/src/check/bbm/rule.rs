@@ -222,16 +222,20 @@ fn slots(granule: Granule, table: u64) -> impl Iterator<Item = u64> {
     (0..granule.entries()).map(move |index| table + 8 * index)
 }
 
-/// What all members of a run share: not the output address, the access flag, the dirty state, or
-/// what hardware ignores.
+/// What all members of a run share at any time: not the output address, the access flag, what hardware
+/// ignores, or write permission with the dirty state, which changes in place (section 12.1).
 #[must_use]
 pub fn run_attributes(value: Descriptor) -> u64 {
     let value = value.with_af(false).with_software(0).with_gp(false);
-    let value = match value.dbm() {
-        true => value.with_ap_read_only(true),
-        false => value,
-    };
+    let value = value.with_dbm(false).with_ap_read_only(false);
     value.0 & !(((1 << Descriptor::ADDRESS_BITS) - 1) & !0xfff) & ((1 << 55) - 1)
+}
+
+/// Whether stores are permitted, now or after marking the page dirty: what members of a run share once
+/// no change is under way.
+#[must_use]
+pub const fn write_permission(value: Descriptor) -> (bool, bool) {
+    (value.dbm(), !value.dbm() && value.ap_read_only())
 }
 
 fn same_contents(memory: &Memory, a: u64, b: u64, bytes: u64) -> bool {

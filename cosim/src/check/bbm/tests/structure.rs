@@ -142,6 +142,37 @@ fn a_run_is_broken_as_a_whole() {
 }
 
 #[test]
+fn only_write_permission_of_a_run_changes_in_place() {
+    // CONTPTE-17.
+    let run = |index: u64| Descriptor(page().0 + index * 0x1000).with_contiguous(true);
+    let va = VA - 0x3000 + 0x80 * 0x1000;
+    let scene = || {
+        let mut scene = Scene::new(0);
+        for index in 0..16 {
+            let slot = TABLE + 0x400 + 8 * index;
+            scene.memory.write_u64(slot, run(index).with_dbm(true).0);
+        }
+        scene.read(0, 3, TABLE + 0x408, va + 0x1000);
+        scene
+    };
+    let mut whole = scene();
+    for index in 0..16 {
+        let protected = run(index).with_ap_read_only(true).with_software(1);
+        whole.store(TABLE + 0x400 + 8 * index, protected);
+    }
+    whole.dsb(DsbKind::ISHST);
+    whole.tlbi(Tlbi::vale1(IS, va, 1, None));
+    whole.dsb(DsbKind::ISH);
+    assert_quiet(&whole.out);
+    for index in [1, 2] {
+        let mut part = scene();
+        let other = run(index).with_dbm(true).with_uxn(true);
+        part.store(TABLE + 0x400 + 8 * index, other);
+        assert_fires(&part.out, "BBM-03");
+    }
+}
+
+#[test]
 fn another_address_space_is_another_matter() {
     const OTHER: u64 = 0x8000_2000;
     for (synchronised, fires) in [(None, true), (Some(false), false), (Some(true), false)] {
