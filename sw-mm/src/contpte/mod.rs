@@ -21,9 +21,11 @@
 //! | `protect` | write permission taken away |
 //! | `access` | access flag, dirty state and write permission given (section 6) |
 //! | `young` | access flag and dirty state taken away |
+//! | [`check`] | what has to hold of runs at every moment (section 9) |
 
 mod access;
 mod block;
+pub mod check;
 mod clear;
 mod convert;
 mod protect;
