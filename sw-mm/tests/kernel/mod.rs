@@ -60,6 +60,7 @@ pub fn boot_with(config: KernelConfig, witness: Rc<dyn Witness>) -> Setup {
     let (memory, boot) = image(&boot_config).expect("the configuration boots");
     let machine = Machine::new(MachineConfig {
         cores: config.core_nodes.len(),
+        bbm2: config.contpte.bbm2_noabort,
         ..MachineConfig::default()
     });
     machine.load(&memory, &boot.registers);
