@@ -42,6 +42,11 @@ impl<C: Cpu> Thread<C> {
                 done = self.zap_range(&mut gather, space, vma, start, end).await;
             }
         }
+        // Before the tables go: who comes from a page finds them through the areas.
+        areas.iter().for_each(unlink);
+        for vma in &areas {
+            self.wait_for_walks(vma).await;
+        }
         if done.is_ok() {
             let all = (0, space.end());
             done = space.free_tables_of(self, &mut gather, &areas, all).await;
@@ -52,7 +57,6 @@ impl<C: Cpu> Thread<C> {
             space.tables.set(space.tables.get().saturating_sub(1));
         }
         gather.finish(self).await;
-        areas.iter().for_each(unlink);
         drop(mmap);
         self.kernel.remove_space(space.number());
         done

@@ -65,6 +65,9 @@ impl<C: Cpu> Thread<C> {
                 ..vma.flags()
             });
             child.insert(copy);
+            // A walk that does not know the child is over before an entry is copied, so that it cannot
+            // leave one behind.
+            self.wait_for_walks(&vma).await;
             // Pages of a shared file mapping come back with the faults.
             if vma.is_anonymous() || vma.anon_vma().is_some() {
                 self.copy_range(parent, child, &vma).await?;

@@ -46,6 +46,11 @@ impl<C: Cpu> Thread<C> {
                     .await;
             }
         }
+        // Before the tables go: who comes from a page finds them through the areas.
+        areas.iter().for_each(unlink);
+        for vma in &areas {
+            self.wait_for_walks(vma).await;
+        }
         if zapped.is_ok() {
             let limits = space.neighbours(first, last);
             zapped = space
@@ -53,7 +58,6 @@ impl<C: Cpu> Thread<C> {
                 .await;
         }
         gather.finish(self).await;
-        areas.iter().for_each(unlink);
         zapped
     }
 

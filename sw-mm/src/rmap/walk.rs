@@ -4,10 +4,12 @@
 use super::{AddressSpace, Vma};
 use crate::cpu::Cpu;
 use crate::folio::{Folio, Mapping};
+use crate::lock::Guard;
 use crate::mm::{Error, Found, Table};
-use crate::pte::{Kind, PtePtr, raw};
+use crate::pte::{Kind, Pte, PtePtr, raw};
 use crate::thread::Thread;
 use std::rc::Rc;
+use vmsa::geometry;
 
 /// Where a page of a folio is, or would be, mapped.
 #[derive(Debug, Clone)]
@@ -24,6 +26,20 @@ pub struct Place {
     pub page: u64,
 }
 
+/// Entries of one table that map consecutive pages of a folio, if they map it at all.
+#[derive(Debug, Clone)]
+pub(crate) struct Span {
+    pub space: Rc<AddressSpace>,
+    pub vma: Rc<Vma>,
+    pub table: Rc<Table>,
+    /// Address of the first page.
+    pub va: u64,
+    /// First page of the folio.
+    pub page: u64,
+    /// Pages.
+    pub count: u64,
+}
+
 impl<C: Cpu> Thread<C> {
     /// Every entry that maps a page of `folio`, or holds a migration entry for it (MM-23). The folio
     /// lock, or the lock of its anon_vma, is held.
@@ -31,37 +47,17 @@ impl<C: Cpu> Thread<C> {
     /// # Errors
     /// The fault of a table access.
     pub async fn rmap_walk(&self, folio: &Folio) -> Result<Vec<Place>, Error> {
-        let areas = match folio.mapping() {
-            Mapping::None => Vec::new(),
-            Mapping::Anon(anon_vma) => anon_vma.areas(),
-            Mapping::File(file) => file.areas(),
-        };
         let mut places = Vec::new();
-        for (space, vma) in areas {
-            for page in 0..folio.pages() {
-                let Some(va) = vma.address(folio.index() + page) else {
-                    continue;
-                };
-                let Found::Table(table) = space.walk(self, va).await? else {
-                    continue;
-                };
-                let ptr = table.entry(&self.kernel, va)?;
-                let pte = raw::get(self, ptr).await?;
-                let granule = self.kernel.granule();
-                let wanted = folio.pfn().0 + page;
-                let maps = match pte.kind() {
-                    Kind::Present | Kind::ProtNone => {
-                        !pte.special() && pte.pfn(granule).0 == wanted
-                    }
-                    Kind::Migration(m) => m.pfn.0 == wanted,
-                    _ => false,
-                };
-                if maps {
-                    let (space, vma) = (Rc::clone(&space), Rc::clone(&vma));
+        for span in self.rmap_spans(folio).await? {
+            let first = span.table.entry(&self.kernel, span.va)?;
+            for offset in 0..span.count {
+                let page = span.page + offset;
+                let ptr = first.offset(offset as i64);
+                if self.maps(raw::get(self, ptr).await?, folio, page) {
                     places.push(Place {
-                        space,
-                        vma,
-                        table,
+                        space: Rc::clone(&span.space),
+                        vma: Rc::clone(&span.vma),
+                        table: Rc::clone(&span.table),
                         ptr,
                         page,
                     });
@@ -70,4 +66,106 @@ impl<C: Cpu> Thread<C> {
         }
         Ok(places)
     }
+
+    /// Keeps the areas through which `folio` is found as they are for a walk: tables are not freed, and
+    /// no child comes to be whose entries the walk would miss. The folio is locked.
+    pub(crate) async fn rmap_lock(&self, folio: &Folio) -> Option<Guard> {
+        match folio.mapping() {
+            Mapping::None => None,
+            Mapping::Anon(anon_vma) => Some(anon_vma.lock.lock(&self.held).await),
+            Mapping::File(file) => Some(file.lock.lock(&self.held).await),
+        }
+    }
+
+    /// The places where pages of `folio` would be mapped, as far as there are tables, parents before
+    /// their children. What is there the caller finds out under the lock of each table.
+    ///
+    /// # Errors
+    /// The fault of a table access.
+    pub(crate) async fn rmap_spans(&self, folio: &Folio) -> Result<Vec<Span>, Error> {
+        let granule = self.kernel.granule();
+        let mut spans = Vec::new();
+        for reach in reaches(folio, granule.shift()) {
+            let (mut va, mut page) = (reach.va, reach.page);
+            while page < reach.end {
+                let left = reach.end - page;
+                let below = |bytes: u64| ((va & !(bytes - 1)) + bytes - va) >> granule.shift();
+                let count = match reach.space.walk(self, va).await? {
+                    Found::Nothing(level) => below(geometry::level_bytes(granule, level)),
+                    Found::Block(..) => below(geometry::level_bytes(granule, 2)),
+                    Found::Table(table) => {
+                        let end = table.end(&self.kernel);
+                        let count = ((end - va) >> granule.shift()).min(left);
+                        let (space, vma) = (Rc::clone(&reach.space), Rc::clone(&reach.vma));
+                        spans.push(Span {
+                            space,
+                            vma,
+                            table,
+                            va,
+                            page,
+                            count,
+                        });
+                        count
+                    }
+                };
+                page += count;
+                va += count << granule.shift();
+            }
+        }
+        Ok(spans)
+    }
+
+    /// Whether `pte` maps page `page` of `folio`, or is a migration entry for it.
+    pub(crate) fn maps(&self, pte: Pte, folio: &Folio, page: u64) -> bool {
+        let wanted = folio.pfn().0 + page;
+        match pte.kind() {
+            Kind::Present | Kind::ProtNone => {
+                !pte.special() && pte.pfn(self.kernel.granule()).0 == wanted
+            }
+            Kind::Migration(m) => m.pfn.0 == wanted,
+            _ => false,
+        }
+    }
+
+    /// Waits until no walk is under way that began before `vma` was linked, or unlinked.
+    pub(crate) async fn wait_for_walks(&self, vma: &Vma) {
+        if let Some(anon_vma) = vma.anon_vma() {
+            drop(anon_vma.lock.lock(&self.held).await);
+        }
+        if let Some(file) = vma.file() {
+            drop(file.lock.lock(&self.held).await);
+        }
+    }
+}
+
+/// Addresses that an area has for pages of a folio: of the pages from `page` to `end`.
+struct Reach {
+    space: Rc<AddressSpace>,
+    vma: Rc<Vma>,
+    va: u64,
+    page: u64,
+    end: u64,
+}
+
+/// All at one point in time, so that areas that split or merge during the walk are not missed.
+fn reaches(folio: &Folio, shift: u32) -> Vec<Reach> {
+    let areas = match folio.mapping() {
+        Mapping::None => Vec::new(),
+        Mapping::Anon(anon_vma) => anon_vma.areas(),
+        Mapping::File(file) => file.areas(),
+    };
+    let reach = |(space, vma): (Rc<AddressSpace>, Rc<Vma>)| {
+        let (first, last) = (folio.index(), folio.index() + folio.pages());
+        let start = vma.page_offset();
+        let from = first.max(start);
+        let to = last.min(start + (vma.bytes() >> shift));
+        (from < to).then(|| Reach {
+            va: vma.start() + ((from - start) << shift),
+            page: from - first,
+            end: to - first,
+            space,
+            vma,
+        })
+    };
+    areas.into_iter().filter_map(reach).collect()
 }
