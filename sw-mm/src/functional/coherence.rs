@@ -82,6 +82,13 @@ impl State {
         self.cores.iter().fold(word, view)
     }
 
+    /// A context synchronization event: from here on the registers of the core are in force.
+    pub(super) fn synchronize(&mut self, core: usize) {
+        let context = &self.cores[core].context;
+        self.monitor
+            .runs(core, context.halves[0].root, context.asid);
+    }
+
     pub(super) fn invalidate(&mut self, issuer: usize, op: Tlbi) {
         let asid = if self.cores[issuer].context.asid16 {
             op.asid()

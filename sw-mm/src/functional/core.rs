@@ -348,6 +348,7 @@ impl Cpu for Core {
 
     async fn isb(&self) {
         self.gives_way().await;
+        self.state.borrow_mut().synchronize(self.index);
     }
 
     async fn write_sysreg(&self, register: SysReg, value: u64) {

@@ -154,10 +154,11 @@ impl Machine {
                 state.memory.set_word(pa + index as u64 * 8, word);
             }
         }
-        for core in &mut state.cores {
+        for core in 0..state.cores.len() {
             for (register, value) in registers.writes() {
-                core.write(register, value);
+                state.cores[core].write(register, value);
             }
+            state.synchronize(core);
         }
     }
 

@@ -4,6 +4,8 @@
 //! A slot is watched once a walk has read a valid descriptor there, because from then on a TLB may
 //! hold it. It is let go when an invalidation that covers it was issued while the slot was invalid,
 //! and a full barrier completed. A valid value stored before that is judged against the last one.
+//! A tree that goes on under another ASID leaves its old entries behind: nothing is cached beside them
+//! under the new ASID, and the old one is given out again only after they are gone (MM-18).
 //! The judgement is written here anew, so that it does not share a mistake with the OS.
 
 use super::memory::Memory;
@@ -11,8 +13,9 @@ use super::mixed::{Member, MixedRuns, write_permission};
 use super::tlb::chains::Chains;
 use super::tlb::named::Named;
 use super::tlb::{Entry, Owed};
+use rustc_hash::FxHashMap;
 use std::fmt;
-use vmsa::{Descriptor, DsbKind, Tlbi, geometry};
+use vmsa::{Descriptor, DsbKind, Tlbi, VaRange, geometry};
 
 /// A word of memory changed; values as stored.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +63,16 @@ struct Watched {
     broken: bool,
     /// Covering invalidations since, whose barrier is due.
     invalidated: Owed,
+    /// The tree it was read in, and when.
+    root: u64,
+    since: u64,
+}
+
+/// The ASID that a tree of the lower range goes under, and since when.
+#[derive(Clone, Copy, Debug)]
+struct Tree {
+    asid: u16,
+    since: u64,
 }
 
 /// Members of the longest contiguous run there is.
@@ -78,6 +91,12 @@ pub(super) struct Monitor {
     broken: Named,
     /// Those that an invalidation under way covers, with their address. Some may have changed.
     invalidated: Vec<(u32, u64)>,
+    /// By address of the root.
+    trees: FxHashMap<u64, Tree>,
+    /// Root and ASID of each core.
+    running: Vec<(u64, u16)>,
+    /// Counts the changes of `running`.
+    now: u64,
     scratch: Vec<u32>,
     /// Runs whose write permission changes in place.
     mixed: MixedRuns,
@@ -101,25 +120,54 @@ impl Monitor {
         self.violations.iter().copied().chain(left).collect()
     }
 
-    /// A walk read the valid descriptor of `entry`, which covers no more than the descriptor itself.
-    pub fn seen(&mut self, entry: &Entry) {
+    /// Core `core` uses the tree at `root` in its lower range under `asid` from now on.
+    pub fn runs(&mut self, core: usize, root: u64, asid: u16) {
+        if self.running.get(core) == Some(&(root, asid)) {
+            return;
+        }
+        if self.running.len() <= core {
+            self.running.resize(core + 1, (u64::MAX, 0));
+        }
+        self.running[core] = (root, asid);
+        self.now += 1;
+        let now = Tree {
+            asid,
+            since: self.now,
+        };
+        let tree = self.trees.entry(root).or_insert(now);
+        if tree.asid != asid {
+            *tree = now;
+        }
+    }
+
+    /// A walk from `root` read the valid descriptor of `entry`, which covers no more than the descriptor
+    /// itself.
+    pub fn seen(&mut self, entry: &Entry, root: u64) {
         let place = match self.find(entry.slot) {
             Some(place) => {
                 let w = &self.watched[place as usize];
-                let (descriptor, asid) = (w.entry.descriptor, w.entry.asid);
-                if descriptor == entry.descriptor && asid == entry.asid && !w.broken {
+                let same = w.entry.descriptor == entry.descriptor
+                    && w.entry.asid == entry.asid
+                    && w.root == root;
+                if same && !w.broken {
                     return;
                 }
                 self.unlink(place);
                 place
             }
-            None => self.place(entry),
+            None => self.free.pop().unwrap_or(self.watched.len() as u32),
         };
-        self.watched[place as usize] = Watched {
+        let watched = Watched {
             entry: *entry,
             broken: false,
             invalidated: Owed::default(),
+            root,
+            since: self.now,
         };
+        match self.watched.get_mut(place as usize) {
+            Some(old) => *old = watched,
+            None => self.watched.push(watched),
+        }
         self.link(place);
     }
 
@@ -168,8 +216,9 @@ impl Monitor {
     /// What a TLB may still hold that forbids storing the valid `new`, and why.
     fn judge(&self, own: Option<u32>, slot: u64, new: Descriptor) -> Option<(Entry, &'static str)> {
         let own = own.and_then(|place| {
-            let entry = &self.watched[place as usize].entry;
-            needs_break(entry, new, self.bbm2).map(|reason| (*entry, reason))
+            let watched = &self.watched[place as usize];
+            let reason = needs_break(&watched.entry, new, self.bbm2)?;
+            self.in_use(watched).then_some((watched.entry, reason))
         });
         own.or_else(|| self.torn_run(slot, new))
     }
@@ -179,9 +228,12 @@ impl Monitor {
     fn torn_run(&self, slot: u64, new: Descriptor) -> Option<(Entry, &'static str)> {
         let members = self.runs.of(group(slot));
         let lowest = members
-            .map(|place| &self.watched[place as usize].entry)
-            .filter(|entry| in_run(entry, slot) && entry.slot != slot)
-            .filter(|entry| disagrees(entry, slot, new, self.bbm2))
+            .map(|place| &self.watched[place as usize])
+            .filter(|watched| in_run(&watched.entry, slot) && watched.entry.slot != slot)
+            .filter(|watched| {
+                disagrees(&watched.entry, slot, new, self.bbm2) && self.in_use(watched)
+            })
+            .map(|watched| &watched.entry)
             .min_by_key(|entry| entry.slot)?;
         Some((
             as_at(lowest, slot),
@@ -203,6 +255,18 @@ impl Monitor {
             slot,
             ..as_at(known, slot)
         })
+    }
+
+    /// Whether what is cached of it can meet what the tree is cached as from now on: not if its tree
+    /// has gone on under another ASID since and no core uses it under the old one.
+    fn in_use(&self, watched: &Watched) -> bool {
+        let Watched {
+            entry, root, since, ..
+        } = watched;
+        let moved = |tree: &Tree| tree.asid != entry.asid && tree.since > *since;
+        entry.range == VaRange::Upper
+            || !self.trees.get(root).is_some_and(moved)
+            || self.running.contains(&(*root, entry.asid))
     }
 
     /// Core `issuer` issued `op`; `asid` is the operand's, cut to the bits in use.
@@ -235,7 +299,6 @@ impl Monitor {
             let completed = owed.completed_by(issuer, kind);
             if completed {
                 self.unlink(place);
-                self.slots.remove(place);
                 self.watched[place as usize].invalidated = Owed::default();
                 self.free.push(place);
             }
@@ -248,23 +311,10 @@ impl Monitor {
         self.slots.of(slot).next()
     }
 
-    /// A place for the slot of `entry`, which is not watched yet.
-    fn place(&mut self, entry: &Entry) -> u32 {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.watched.push(Watched {
-                entry: *entry,
-                broken: false,
-                invalidated: Owed::default(),
-            });
-            self.watched.len() as u32 - 1
-        });
-        self.slots.insert(place, entry.slot);
-        place
-    }
-
     /// Takes the slot at `place` into the lists that its state belongs to.
     fn link(&mut self, place: u32) {
         let Watched { entry, broken, .. } = &self.watched[place as usize];
+        self.slots.insert(place, entry.slot);
         if *broken {
             self.broken.insert(place, entry);
         }
@@ -276,6 +326,7 @@ impl Monitor {
     /// Takes it out of them, before its state changes.
     fn unlink(&mut self, place: u32) {
         let Watched { entry, broken, .. } = &self.watched[place as usize];
+        self.slots.remove(place);
         if *broken {
             self.broken.remove(place, entry);
         }

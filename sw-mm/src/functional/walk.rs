@@ -81,7 +81,7 @@ impl State {
                 }
                 entry.leaf = false;
                 entry.limits = limits;
-                self.monitor.seen(&entry);
+                self.monitor.seen(&entry, half.root);
                 self.cores[core].tlb.fill(entry);
                 level += 1;
                 continue;
@@ -89,7 +89,7 @@ impl State {
             if descriptor.output_address(granule, level) >> pa_bits != 0 {
                 return Err((FaultKind::AddressSize, level));
             }
-            self.monitor.seen(&entry);
+            self.monitor.seen(&entry, half.root);
             if let Some(run) = geometry::contiguous_run(granule, level)
                 && descriptor.contiguous()
                 && self.config.contiguous
