@@ -11,6 +11,7 @@ use crate::lock::Violations;
 use crate::lru::Lru;
 use crate::mm::{AddressSpace, Error};
 use crate::page::{NodeConfig, NodeId, PageAllocator, Pfn, Request};
+use crate::swap::SwapArea;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -174,6 +175,8 @@ pub struct Kernel {
     pub frames: Frames,
     /// Context numbers.
     pub asids: AsidAllocator,
+    /// Pages that are out of memory.
+    pub swap: SwapArea,
     /// Folios that reclaim may take.
     pub lru: Lru,
     /// What was done.
@@ -217,6 +220,7 @@ impl Kernel {
             memory,
             frames: Frames::default(),
             asids,
+            swap: SwapArea::new(config.swap_slots),
             lru: Lru::default(),
             counters: Counters::default(),
             spaces: RefCell::default(),

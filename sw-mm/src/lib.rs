@@ -54,6 +54,7 @@ pub mod pgtable;
 pub mod policy;
 pub mod pte;
 pub mod rmap;
+pub mod swap;
 pub mod thread;
 
 pub use attributes::{Attributes, Permissions};

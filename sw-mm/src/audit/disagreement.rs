@@ -3,7 +3,7 @@
 
 use crate::lock::LockViolation;
 use crate::page::{NodeId, PageError, Pfn};
-use crate::pte::Pte;
+use crate::pte::{Pte, SwapEntry};
 use thiserror::Error;
 
 /// A disagreement between tables and books, or among the books.
@@ -192,6 +192,23 @@ pub enum Disagreement {
         what: &'static str,
         /// Times found.
         found: usize,
+    },
+    /// A slot of the swap area is not named as often as it counts, or by nobody (MM-25).
+    #[error("{entry:?} counts {counted} entries, {found} name it")]
+    Slot {
+        /// The slot.
+        entry: SwapEntry,
+        /// As counted.
+        counted: u32,
+        /// By the tables.
+        found: u32,
+    },
+    /// The swap cache disagrees with a slot or a folio, the folio may be written, or what the slot
+    /// holds is nowhere.
+    #[error("{entry:?} and the swap cache disagree")]
+    SwapCache {
+        /// The slot.
+        entry: SwapEntry,
     },
     /// What a folio is found from names an area that is gone.
     #[error("folio {pfn} is looked for in an area at {va:#x} of space {space} that is gone")]

@@ -64,7 +64,10 @@ impl<R: Fn(u64) -> u64> Auditor<'_, R> {
             self.census.entries += 1;
             match pte.kind() {
                 Kind::Present | Kind::ProtNone => self.page(at, area, pages)?,
-                Kind::Swap { .. } => pages.swapped += 1,
+                Kind::Swap { entry, .. } => {
+                    pages.swapped += 1;
+                    self.swapped.push(entry);
+                }
                 Kind::Migration(_) => return Err(at.wrong(Wrong::Moving)),
                 Kind::None | Kind::Unknown => return Err(at.wrong(Wrong::Unknown)),
             }

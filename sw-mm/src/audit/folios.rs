@@ -106,19 +106,19 @@ impl<R: Fn(u64) -> u64> Auditor<'_, R> {
     }
 }
 
-/// Whether the page cache of its file has it.
+/// Whether the page cache of its file, or the swap cache, has it.
 fn cached(folio: &Rc<Folio>) -> bool {
     match folio.mapping() {
         Mapping::File(file) => file
             .page(folio.index())
             .is_some_and(|cached| Rc::ptr_eq(&cached, folio)),
-        Mapping::Anon(_) | Mapping::None => false,
+        Mapping::Anon(_) | Mapping::None => folio.swap.get().is_some(),
     }
 }
 
 /// Private memory is always listed, or isolated; what says that it is listed is so once.
 fn lru(folio: &Folio, listed: usize) -> Result<(), Disagreement> {
-    let wants = folio.lru.get() || folio.is_anon();
+    let wants = folio.lru.get() || folio.is_anon() || folio.swap.get().is_some();
     let expected = usize::from(wants && !folio.isolated.get());
     if listed == expected {
         return Ok(());

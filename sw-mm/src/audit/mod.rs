@@ -16,6 +16,7 @@
 //! | `entries` | each entry belongs to an area, permits no more than it, and names a folio that agrees |
 //! | `runs` | contiguous runs are whole and consistent (contpte I1) |
 //! | `folios` | map counts, references, exclusiveness, lists, frames in use (G8) |
+//! | `slots` | slots of the swap area and the swap cache (G8) |
 //! | `areas` | areas are in order, and what a page is found from names exactly them |
 
 mod areas;
@@ -23,6 +24,7 @@ mod disagreement;
 mod entries;
 mod folios;
 mod runs;
+mod slots;
 mod tables;
 
 pub use disagreement::{Disagreement, Wrong, WrongRun};
@@ -30,7 +32,7 @@ pub use disagreement::{Disagreement, Wrong, WrongRun};
 use crate::kernel::Kernel;
 use crate::mm::AddressSpace;
 use crate::page::Pfn;
-use crate::pte::Pte;
+use crate::pte::{Pte, SwapEntry};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use vmsa::{Descriptor, Granule, geometry};
@@ -76,6 +78,8 @@ struct Auditor<'a, R> {
     census: Census,
     /// Frames of the tables that an entry, or a root, leads to.
     linked: BTreeSet<Pfn>,
+    /// Slot that each swap entry names.
+    swapped: Vec<SwapEntry>,
 }
 
 /// Pages of one address space as its entries count them.
@@ -113,6 +117,7 @@ pub fn audit_with(
         read,
         census: Census::default(),
         linked: BTreeSet::new(),
+        swapped: Vec::new(),
     };
     for space in kernel.spaces() {
         auditor.areas(&space)?;
@@ -121,6 +126,7 @@ pub fn audit_with(
     auditor.zero_page()?;
     auditor.owners(held)?;
     auditor.links()?;
+    auditor.slots()?;
     Ok(auditor.census)
 }
 

@@ -6,8 +6,10 @@
 //! works with it, [`PIN`] for each who needs its frames to stay where they are.
 
 mod frames;
+mod locked;
 
 pub use frames::{Frames, Owner};
+pub use locked::LockedFolio;
 
 use crate::file::File;
 use crate::lock::{Class, Lock};

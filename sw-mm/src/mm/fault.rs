@@ -116,7 +116,8 @@ impl<C: Cpu> Thread<C> {
             }
             Kind::None => self.fault_file(fault, &table, ptr).await?,
             Kind::Present => self.fault_present(fault, &table, ptr, pte).await?,
-            Kind::ProtNone | Kind::Swap { .. } | Kind::Migration(_) | Kind::Unknown => {
+            Kind::Swap { .. } => self.fault_swap(fault, &table, ptr, pte).await?,
+            Kind::ProtNone | Kind::Migration(_) | Kind::Unknown => {
                 return Err(Error::Corrupt {
                     entry: pte.0,
                     va: fault.va,

@@ -167,10 +167,11 @@ impl<C: Cpu> Thread<C> {
             Kind::Present | Kind::ProtNone => {
                 self.copy_present(parent, child, vma, pair, pte, most).await
             }
-            Kind::Swap { .. } | Kind::Migration(_) | Kind::Unknown => Err(Error::Corrupt {
-                entry: pte.0,
-                va: pair.parent.va,
-            }),
+            Kind::Swap { .. } | Kind::Migration(_) | Kind::Unknown => {
+                self.copy_absent((parent, pair.parent), (child, pair.child), pte)
+                    .await?;
+                Ok(Copied::Entries(1))
+            }
         }
     }
 

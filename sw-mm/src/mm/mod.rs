@@ -13,8 +13,10 @@
 //! | `fault` | what a fault asks for |
 //! | `anonymous`, `file_fault`, `cow` | pages for a fault |
 //! | `mmap`, `munmap`, `mremap`, `mprotect`, `madvise`, `zap`, `fork`, `exit` | system calls |
+//! | `absent` | entries that name no page in memory |
 //! | `memory` | clearing and copying pages |
 
+mod absent;
 mod anonymous;
 mod batch;
 mod cow;
@@ -39,6 +41,7 @@ mod zap;
 
 pub use batch::Batch;
 pub use error::{Error, Signal};
+pub(crate) use fault::Fault;
 pub use flush::FlushRange;
 pub use gather::Gather;
 pub use madvise::Advice;

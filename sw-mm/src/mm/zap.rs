@@ -118,15 +118,6 @@ impl<C: Cpu> Thread<C> {
         gather.folio(Rc::clone(folio), batch.count);
         Ok(batch.count)
     }
-
-    /// An entry that named no page in memory is gone.
-    fn zap_absent(&self, space: &AddressSpace, pte: Pte) {
-        match pte.kind() {
-            Kind::Swap { .. } => space.swapped.set(space.swapped.get().saturating_sub(1)),
-            Kind::Migration(_) => space.remove_resident(1),
-            _ => {}
-        }
-    }
 }
 
 fn next(va: u64, bytes: u64) -> u64 {

@@ -6,6 +6,7 @@ mod entries;
 #[path = "../kernel/mod.rs"]
 mod kernel;
 mod sound;
+mod swap;
 mod tables;
 
 use kernel::{Setup, boot, config, map, variants};

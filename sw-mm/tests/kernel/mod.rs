@@ -2,14 +2,17 @@
 //! A kernel on the functional machine.
 
 use std::rc::Rc;
+use sw_mm::audit::audit;
 use sw_mm::boot::{BootConfig, HardwareUpdate, RangeConfig, image};
+use sw_mm::folio::{Folio, Owner};
 use sw_mm::functional::{Core, Machine, MachineConfig};
 use sw_mm::kernel::{Kernel, KernelConfig};
-use sw_mm::mm::{AddressSpace, Error, Map, Protection};
+use sw_mm::mm::{AddressSpace, Error, Found, Map, Protection};
 use sw_mm::page::{NodeConfig, NodeId, Tier};
+use sw_mm::pte::Pte;
 use sw_mm::thread::Thread;
-use sw_mm::{NoWitness, Witness, block_on};
-use vmsa::Granule;
+use sw_mm::{Cpu, NoWitness, Witness, block_on, contpte};
+use vmsa::{DsbKind, Granule};
 
 /// First byte of memory, and where the boot tables lie in it.
 pub const MEMORY: u64 = 0x4000_0000;
@@ -86,6 +89,58 @@ impl Setup {
             thread.switch_to(&space).await;
             space
         })
+    }
+
+    /// Another thread on core `core`, in `space`, whose every instruction lets the other tasks of a
+    /// scheduler come in between.
+    pub async fn interleaved(&self, core: u8, space: &Rc<AddressSpace>) -> Thread<Core> {
+        let handle = self.machine.core(usize::from(core));
+        let thread = Thread::new(&self.kernel, handle.interleaved(), core);
+        thread.switch_to(space).await;
+        thread
+    }
+
+    /// Every folio.
+    pub fn folios(&self) -> Vec<Rc<Folio>> {
+        let folio = |owner| match owner {
+            Owner::Folio(folio) => Some(folio),
+            Owner::Table(_) => None,
+        };
+        let owners = self.kernel.frames.all();
+        owners.into_iter().filter_map(folio).collect()
+    }
+
+    /// The last-level entry for `va`, or the leaf above.
+    pub fn entry(&self, space: &Rc<AddressSpace>, va: u64) -> Pte {
+        let thread = &self.threads[0];
+        block_on(async {
+            match space.walk(thread, va).await.expect("sound tables") {
+                Found::Nothing(_) => Pte::NONE,
+                Found::Block(_, _, pte) => pte,
+                Found::Table(table) => {
+                    let ptr = table.entry(&self.kernel, va).expect("in the window");
+                    contpte::get(thread, ptr).await.expect("no fault")
+                }
+            }
+        })
+    }
+
+    /// The folio behind `va`.
+    pub fn folio(&self, space: &Rc<AddressSpace>, va: u64) -> Rc<Folio> {
+        let pte = self.entry(space, va);
+        assert!(pte.present(), "{pte:?} at {va:#x}");
+        let folio = self.kernel.frames.folio(pte.pfn(self.kernel.granule()));
+        folio.expect("a folio behind the entry")
+    }
+
+    /// Fails if the books disagree with the tables. Nothing is under way.
+    pub fn audit(&self) {
+        for thread in &self.threads {
+            block_on(thread.cpu.dsb(DsbKind::ISH));
+        }
+        if let Err(wrong) = audit(&self.kernel, |pa| self.machine.peek(pa)) {
+            panic!("{wrong}");
+        }
     }
 
     /// Fails if locks were taken wrongly or break-before-make was skipped.
