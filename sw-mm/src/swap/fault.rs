@@ -7,7 +7,6 @@ use crate::cpu::Cpu;
 use crate::event::Activity;
 use crate::folio::{Folio, LockedFolio, Mapping};
 use crate::mm::{Error, Fault, Table};
-use crate::page::Request;
 use crate::pte::{Kind, Pte, PtePtr, SwapEntry};
 use crate::thread::Thread;
 use std::rc::Rc;
@@ -29,7 +28,7 @@ impl<C: Cpu> Thread<C> {
         };
         let bytes = self.kernel.granule().bytes();
         let _span = self.span(Activity::SwapIn, fault.space.number(), fault.va, bytes);
-        let Some((folio, locked)) = self.swapped_folio(entry).await? else {
+        let Some((folio, locked)) = self.swapped_folio(fault, entry).await? else {
             // The last entry that named the slot is gone, this one included.
             return Ok(());
         };
@@ -49,14 +48,14 @@ impl<C: Cpu> Thread<C> {
     /// memory; `None` if the slot is free.
     async fn swapped_folio(
         &self,
+        fault: &Fault,
         entry: SwapEntry,
     ) -> Result<Option<(Rc<Folio>, LockedFolio)>, Error> {
         let swap = &self.kernel.swap;
         if let Some(folio) = swap.folio(entry) {
             return Ok(Some(self.lock_cached(folio).await));
         }
-        let node = self.kernel.node_of_core(self.core);
-        let request = Request::new(0, node).movable();
+        let request = self.request_for(&fault.space, &fault.vma, fault.va, 0);
         let (new, _) = self.kernel.allocate_folio(self.core, &request)?;
         // Of those who come here at once one claims the slot; the others find its folio, or nothing.
         let locked = match self.try_lock_folio(&new) {
