@@ -77,14 +77,6 @@ async fn stores(core: &Core, base: u64, who: Privilege) -> Result<(), AccessFaul
     Ok(())
 }
 
-async fn clear_pages(core: &Core, base: u64, pages: u64) -> Result<(), AccessFault> {
-    for word in 0..pages * 512 {
-        core.store(base + word * 8, SIZE, KERNEL, 0).await?;
-    }
-    core.dsb(DsbKind::ISHST).await;
-    Ok(())
-}
-
 async fn flushes(core: &Core) {
     for page in pages() {
         core.tlbi(Tlbi::vale1(IS, VA + page, 1, None)).await;
@@ -136,9 +128,13 @@ fn accesses(c: &mut Criterion) -> Result<(), MmError> {
             assert_eq!(scheduler.run(u64::MAX), RunEnd::Done);
         });
     });
-    group.throughput(Throughput::Elements(8 * 512));
-    group.bench_function("store of a page clear", |b| {
-        b.iter(|| block_on(clear_pages(core, linear + (32 << 20) - (64 << 10), 8)));
+    let (page, other) = (linear + (31 << 20), linear + (30 << 20));
+    group.throughput(Throughput::Elements(512));
+    group.bench_function("word of a page clear", |b| {
+        b.iter(|| block_on(core.clear(page, 0x1000)));
+    });
+    group.bench_function("word of a page copy", |b| {
+        b.iter(|| block_on(core.copy(page, other, 0x1000)));
     });
     Ok(())
 }

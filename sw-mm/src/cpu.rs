@@ -124,6 +124,35 @@ pub trait Cpu {
         value: u64,
     ) -> Result<(), AccessFault>;
 
+    /// Writes zeros to the `bytes` bytes at `va`, both multiples of 8, with EL1 privilege: the loop that
+    /// clears a page. Other tasks and cores come in between its stores, though an implementor may group
+    /// those to one line of 64 bytes.
+    ///
+    /// # Errors
+    /// The fault of a store; those before it were performed.
+    async fn clear(&self, va: u64, bytes: u64) -> Result<(), AccessFault> {
+        for offset in (0..bytes & !7).step_by(8) {
+            let va = va.wrapping_add(offset);
+            self.store(va, AccessSize::Double, Privilege::Privileged, 0)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Copies `bytes` bytes from `from` to `to`, all multiples of 8, with EL1 privilege and in ascending
+    /// order: the loop that copies a page. Accesses may be grouped as those of [`Cpu::clear`].
+    ///
+    /// # Errors
+    /// The fault of an access; what came before it was performed.
+    async fn copy(&self, to: u64, from: u64, bytes: u64) -> Result<(), AccessFault> {
+        let (size, who) = (AccessSize::Double, Privilege::Privileged);
+        for offset in (0..bytes & !7).step_by(8) {
+            let word = self.load(from.wrapping_add(offset), size, who).await?;
+            self.store(to.wrapping_add(offset), size, who, word).await?;
+        }
+        Ok(())
+    }
+
     /// Writes `new` at `va` if memory holds `expected`, as one atomic access, and returns what memory
     /// held. `va` shall be aligned to `size`.
     ///

@@ -244,3 +244,72 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn clearing_and_copying_are_loops_of_loads_and_stores() {
+    for interleaved in [false, true] {
+        let os = machine(1);
+        let core = match interleaved {
+            true => os.cpu.interleaved(),
+            false => os.cpu.clone(),
+        };
+        let linear = os.boot.linear.base();
+        for word in 0..1024 {
+            os.put(0, linear + word * 8, KERNEL, word + 1);
+        }
+        block_on(os.cpu.dsb(DsbKind::ISHST));
+        let before = os.cpu.traffic();
+        // From and to odd places of a line, over the end of a page.
+        block_on(core.clear(linear + 0x18, 0x48)).expect("mapped");
+        block_on(core.copy(linear + 0xfc8, linear + 0x410, 0x1008)).expect("mapped");
+        let after = os.cpu.traffic();
+        assert_eq!(after.stores - before.stores, 9 + 0x201);
+        assert_eq!(after.loads - before.loads, 0x201);
+        let expected = |word: u64| match word {
+            3..12 => 0,
+            // The copy reads what it wrote itself, from 0xfc8 on.
+            0x1f9..0x3fa if word - 0x177 >= 0x1f9 => word - 2 * 0x177 + 1,
+            0x1f9..0x3fa => word - 0x177 + 1,
+            _ => word + 1,
+        };
+        for word in 0..1024 {
+            assert_eq!(
+                os.machine.newest(PA + word * 8),
+                expected(word),
+                "{word:#x}"
+            );
+        }
+        block_on(core.clear(linear, 0)).expect("nothing");
+        let beyond = core.clear(linear + os.boot.linear.bytes() - 8, 16);
+        assert!(block_on(beyond).is_err());
+        assert_eq!(os.get(0, linear + os.boot.linear.bytes() - 8, KERNEL), 0);
+    }
+}
+
+#[test]
+fn other_tasks_come_in_between_the_lines_of_a_clear() {
+    use sw_mm::functional::{RunEnd, Scheduler};
+    let os = machine(2);
+    let linear = os.boot.linear.base();
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..200 {
+        for word in 0..512 {
+            os.put(0, linear + word * 8, KERNEL, 1);
+        }
+        let mut scheduler = Scheduler::new(seed);
+        let clearing = os.machine.core(0).interleaved();
+        scheduler.spawn(async move { clearing.clear(linear, 0x1000).await });
+        let looking = os.machine.core(1).interleaved();
+        let count = scheduler.spawn(async move {
+            // An observer goes the other way, so that what it counts was cleared at one time or other.
+            let mut zeros = 0;
+            for word in (0..512u64).rev() {
+                zeros += u64::from(looking.load(linear + word * 8, WORD, KERNEL).await == Ok(0));
+            }
+            zeros
+        });
+        assert_eq!(scheduler.run(10_000), RunEnd::Done);
+        seen.insert(count.take());
+    }
+    assert!(seen.len() > 10, "{seen:?}");
+}

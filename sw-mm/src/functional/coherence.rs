@@ -63,8 +63,9 @@ impl State {
         };
         let big_endian = state.context.big_endian;
         self.pending.remove(store.pa);
-        let new = store.apply(self.memory.word(store.pa));
-        self.memory.set_word(store.pa, new);
+        let word = self.memory.word_mut(store.pa);
+        let new = store.apply(*word);
+        *word = new;
         let change = Change {
             core,
             slot: store.pa,

@@ -3,13 +3,11 @@
 
 use super::State;
 use super::schedule::YieldNow;
-use super::store_buffer::BufferedStore;
-use super::tlb::Owed;
-use super::translate::{Access, Kind, Translation};
+use super::translate::Kind;
 use crate::cpu::{AccessSize, Cpu, Par, Privilege};
 use std::cell::RefCell;
 use std::rc::Rc;
-use vmsa::{AccessFault, AtOp, DsbKind, El, SysReg, Tlbi};
+use vmsa::{AccessFault, AtOp, DsbKind, SysReg, Tlbi};
 
 /// Instructions that a core has executed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +56,32 @@ impl Core {
         self.index
     }
 
+    /// Loads words of one line for EL1, as one point.
+    async fn get_line(&self, va: u64, line: &mut [u64]) -> Result<(), AccessFault> {
+        self.gives_way().await;
+        let mut state = self.state.borrow_mut();
+        if state.load_words(self.index, va, line) {
+            return Ok(());
+        }
+        for (word, va) in line.iter_mut().zip((va..).step_by(8)) {
+            *word = state.load_double(self.index, va)?;
+        }
+        Ok(())
+    }
+
+    /// Stores words of one line for EL1, as one point.
+    async fn put_line(&self, va: u64, line: &[u64]) -> Result<(), AccessFault> {
+        self.gives_way().await;
+        let mut state = self.state.borrow_mut();
+        if state.store_words(self.index, va, line) {
+            return Ok(());
+        }
+        for (&word, va) in line.iter().zip((va..).step_by(8)) {
+            state.store_double(self.index, va, word)?;
+        }
+        Ok(())
+    }
+
     fn gives_way(&self) -> YieldNow {
         YieldNow::when(self.interleaved)
     }
@@ -78,192 +102,12 @@ impl Core {
     }
 }
 
-/// Where the bytes of one access lie: in the word that holds that of `first` and, if they cross its
-/// end, in that of `second`.
-#[derive(Clone, Copy)]
-struct Bytes {
-    first: Translation,
-    second: Translation,
-    /// Bytes in the first word.
-    reach: u64,
-    count: u64,
-}
+const LINE_WORDS: usize = 8;
 
-impl State {
-    #[inline]
-    fn access(
-        &self,
-        core: usize,
-        va: u64,
-        size: AccessSize,
-        privilege: Privilege,
-        kind: Kind,
-    ) -> Access {
-        let el = match privilege {
-            Privilege::Privileged => El::El1,
-            Privilege::Unprivileged => El::El0,
-        };
-        Access {
-            va,
-            kind,
-            el,
-            pan: el == El::El1 && self.cores[core].pan,
-            size: size.log2(),
-            at: false,
-        }
-    }
-
-    /// Address of an access that lies in one word and has a translation that is cached and asks for
-    /// nothing else: the short way, which most accesses go.
-    #[inline]
-    fn at_once(&mut self, core: usize, access: &Access) -> Option<u64> {
-        let pa = self.hit(core, access)?;
-        (pa % 8 + (1 << access.size) <= 8).then_some(pa)
-    }
-
-    /// Both translations of an access that crosses a page come before any effect.
-    fn place(&mut self, core: usize, access: &Access) -> Result<Bytes, AccessFault> {
-        let Access {
-            va, el, kind, size, ..
-        } = *access;
-        let fault = |(fsc, write)| AccessFault {
-            fsc,
-            va,
-            write,
-            el,
-            instruction: kind == Kind::Execute,
-        };
-        let first = self.translate(core, access).map_err(fault)?;
-        let (count, reach) = (1 << size, 8 - first.pa % 8);
-        let to_page_end = 0x1000 - (va & 0xfff);
-        let second = if count > to_page_end {
-            let next = Access {
-                va: va.wrapping_add(to_page_end),
-                ..*access
-            };
-            self.translate(core, &next).map_err(fault)?
-        } else {
-            Translation {
-                pa: first.pa + reach,
-                ..first
-            }
-        };
-        Ok(Bytes {
-            first,
-            second,
-            reach,
-            count,
-        })
-    }
-
-    fn read(&mut self, core: usize, bytes: Bytes) -> u64 {
-        let Bytes { reach, count, .. } = bytes;
-        let (first, second) = (bytes.first.pa, bytes.second.pa);
-        let mut value = self.view(core, first) >> (first % 8 * 8);
-        if count > reach {
-            value |= self.view(core, second) << (reach * 8);
-        }
-        value & (u64::MAX >> (64 - 8 * count))
-    }
-
-    fn write(&mut self, core: usize, bytes: Bytes, value: u64) {
-        let Bytes { reach, count, .. } = bytes;
-        let mask = u64::MAX >> (64 - 8 * count);
-        let shift = bytes.first.pa % 8 * 8;
-        let parts = [
-            (bytes.first, mask << shift, (value & mask) << shift),
-            (
-                bytes.second,
-                mask >> (reach * 8 % 64),
-                (value & mask) >> (reach * 8 % 64),
-            ),
-        ];
-        let asid = self.cores[core].context.asid;
-        for (part, mask, bits) in &parts[..if count > reach { 2 } else { 1 }] {
-            let store = BufferedStore {
-                pa: part.pa & !7,
-                mask: *mask,
-                bits: *bits,
-                base: part.used.0,
-                bytes: part.used.1,
-                asid,
-            };
-            self.buffer(core, store, part.doomed);
-        }
-    }
-
-    #[inline]
-    fn load_at_once(&mut self, core: usize, access: &Access) -> Option<u64> {
-        self.cores[core].traffic.loads += 1;
-        let pa = self.at_once(core, access)?;
-        let value = self.view(core, pa) >> (pa % 8 * 8);
-        Some(value & (u64::MAX >> (64 - (8 << access.size))))
-    }
-
-    fn load(&mut self, core: usize, access: &Access) -> Result<u64, AccessFault> {
-        let bytes = self.place(core, access)?;
-        Ok(self.read(core, bytes))
-    }
-
-    #[inline]
-    fn store_at_once(&mut self, core: usize, access: &Access, value: u64) -> bool {
-        self.cores[core].traffic.stores += 1;
-        let Some(pa) = self.at_once(core, access) else {
-            return false;
-        };
-        let (mask, shift) = (u64::MAX >> (64 - (8 << access.size)), pa % 8 * 8);
-        let state = &self.cores[core];
-        let store = BufferedStore {
-            pa: pa & !7,
-            mask: mask << shift,
-            bits: (value & mask) << shift,
-            base: state.used.0,
-            bytes: state.used.1,
-            asid: state.context.asid,
-        };
-        self.buffer(core, store, Owed::default());
-        true
-    }
-
-    fn store(&mut self, core: usize, access: &Access, value: u64) -> Result<(), AccessFault> {
-        let bytes = self.place(core, access)?;
-        self.write(core, bytes, value);
-        Ok(())
-    }
-
-    fn swap(
-        &mut self,
-        core: usize,
-        access: &Access,
-        expected: u64,
-        new: u64,
-    ) -> Result<u64, AccessFault> {
-        self.cores[core].traffic.swaps += 1;
-        let bytes = self.place(core, access)?;
-        // An atomic works at the point of coherence, behind the earlier stores of its core.
-        self.drain(core);
-        let seen = self.read(core, bytes);
-        if seen == expected {
-            self.write(core, bytes, new);
-            self.drain(core);
-        }
-        Ok(seen)
-    }
-
-    fn address_translate(&mut self, core: usize, op: AtOp, va: u64) -> Par {
-        let access = Access {
-            va,
-            kind: if op.write() { Kind::Write } else { Kind::Read },
-            el: op.el(),
-            pan: op.pan() && self.cores[core].pan,
-            size: 0,
-            at: true,
-        };
-        match self.translate(core, &access) {
-            Ok(Translation { pa, attr, sh, .. }) => Par::Translated { pa, attr, sh },
-            Err((fsc, _)) => Par::Faulted(fsc),
-        }
-    }
+/// Bytes from `va` to the end of its line, those of one word at least.
+const fn line_rest(va: u64) -> u64 {
+    let rest = LINE_WORDS as u64 * 8 - va % (LINE_WORDS as u64 * 8);
+    if rest < 8 { 8 } else { rest }
 }
 
 impl Cpu for Core {
@@ -276,10 +120,7 @@ impl Cpu for Core {
         self.gives_way().await;
         let mut state = self.state.borrow_mut();
         let access = state.access(self.index, va, size, privilege, Kind::Read);
-        match state.load_at_once(self.index, &access) {
-            Some(value) => Ok(value),
-            None => state.load(self.index, &access),
-        }
+        state.load(self.index, &access)
     }
 
     async fn store(
@@ -292,9 +133,6 @@ impl Cpu for Core {
         self.gives_way().await;
         let mut state = self.state.borrow_mut();
         let access = state.access(self.index, va, size, privilege, Kind::Write);
-        if state.store_at_once(self.index, &access, value) {
-            return Ok(());
-        }
         state.store(self.index, &access, value)
     }
 
@@ -312,14 +150,37 @@ impl Cpu for Core {
         state.swap(self.index, &access, expected & size.mask(), new)
     }
 
+    async fn clear(&self, va: u64, bytes: u64) -> Result<(), AccessFault> {
+        let mut done = 0;
+        while bytes - done >= 8 {
+            let at = va.wrapping_add(done);
+            let words = line_rest(at).min(bytes - done) / 8;
+            self.put_line(at, &[0; LINE_WORDS][..words as usize])
+                .await?;
+            done += words * 8;
+        }
+        Ok(())
+    }
+
+    async fn copy(&self, to: u64, from: u64, bytes: u64) -> Result<(), AccessFault> {
+        let mut done = 0;
+        while bytes - done >= 8 {
+            let (to, from) = (to.wrapping_add(done), from.wrapping_add(done));
+            let words = line_rest(to).min(line_rest(from)).min(bytes - done) / 8;
+            let mut line = [0; LINE_WORDS];
+            let line = &mut line[..words as usize];
+            self.get_line(from, line).await?;
+            self.put_line(to, line).await?;
+            done += words * 8;
+        }
+        Ok(())
+    }
+
     async fn fetch(&self, va: u64, privilege: Privilege) -> Result<u32, AccessFault> {
         self.gives_way().await;
         let mut state = self.state.borrow_mut();
         let access = state.access(self.index, va, AccessSize::Word, privilege, Kind::Execute);
-        let word = match state.load_at_once(self.index, &access) {
-            Some(word) => word,
-            None => state.load(self.index, &access)?,
-        };
+        let word = state.load(self.index, &access)?;
         Ok(word as u32)
     }
 

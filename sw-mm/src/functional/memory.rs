@@ -44,15 +44,15 @@ impl Memory {
         self.find(frame).map_or(0, |at| self.frames[at][index])
     }
 
-    /// Replaces the word that holds byte `pa`.
+    /// The word that holds byte `pa`, to be replaced.
     #[inline]
-    pub fn set_word(&mut self, pa: u64, value: u64) {
+    pub fn word_mut(&mut self, pa: u64) -> &mut u64 {
         let (frame, index) = split(pa);
         let at = match self.find(frame) {
             Some(at) => at,
             None => self.add(frame),
         };
-        self.frames[at][index] = value;
+        &mut self.frames[at][index]
     }
 
     /// Runs of non-zero words as (address, words), ascending.

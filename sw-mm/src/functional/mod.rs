@@ -14,6 +14,7 @@
 //!
 //! So an OS step left out shows: as a wrong translation, a lost fault, or a [`BbmViolation`].
 
+mod access;
 mod coherence;
 mod context;
 mod core;
@@ -151,7 +152,7 @@ impl Machine {
         let mut state = self.state.borrow_mut();
         for (pa, words) in image {
             for (index, &word) in words.iter().enumerate() {
-                state.memory.set_word(pa + index as u64 * 8, word);
+                *state.memory.word_mut(pa + index as u64 * 8) = word;
             }
         }
         for core in 0..state.cores.len() {
@@ -175,7 +176,7 @@ impl Machine {
 
     /// Replaces the 8-byte word of memory at `pa` behind everybody's back.
     pub fn poke(&self, pa: u64, value: u64) {
-        self.state.borrow_mut().memory.set_word(pa, value);
+        *self.state.borrow_mut().memory.word_mut(pa) = value;
     }
 
     /// All non-zero memory.

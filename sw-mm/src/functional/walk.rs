@@ -115,7 +115,7 @@ impl State {
         } else {
             value.0
         };
-        self.memory.set_word(slot, new);
+        *self.memory.word_mut(slot) = new;
         self.monitor.commit(Change { core, slot, new }, big_endian);
     }
 }
