@@ -134,3 +134,60 @@ fn leaves_show_whether_a_run_is_one_entry() {
         );
     }
 }
+
+#[test]
+fn leaves_over_a_range_are_those_that_match_an_address_in_it() {
+    let os = two_cores(false);
+    let (table, frames) = (&os.boot.user, &os.boot.user_frames);
+    for page in 0..8 {
+        let offset = page * 0x1000;
+        block_on(table.map(&os.cpu, frames, VA + offset, PA + offset, 3, &RW)).expect("maps");
+        os.machine.speculate(1, VA + offset);
+    }
+    let block = VA + 0x20_0000;
+    block_on(table.map(&os.cpu, frames, block, PA, 2, &RW)).expect("maps");
+    os.machine.speculate(1, block + 0x5000);
+    let over = |va, bytes| {
+        let leaves = os.machine.cached_leaves_over(1, va, bytes);
+        leaves.iter().map(|e| e.va).collect::<Vec<_>>()
+    };
+    assert_eq!(over(VA + 0x2fff, 2), [VA + 0x2000, VA + 0x3000]);
+    assert_eq!(over(VA + 0x7000, 0x20_0000), [VA + 0x7000, block]);
+    assert_eq!(over(block + 0x1f_ffff, 1), [block]);
+    assert_eq!(over(block + 0x20_0000, 0x1000), []);
+    assert_eq!(over(0, 1 << 48).len(), 9);
+    assert_eq!(over(VA, 0), []);
+}
+
+/// Gives a table page back that still holds a valid descriptor, and uses it as a table again.
+fn reused(released: bool) -> usize {
+    let os = two_cores(true);
+    let (table, frames) = (&os.boot.user, &os.boot.user_frames);
+    let leaf = |os: &Booted, pa| {
+        block_on(table.map(&os.cpu, frames, VA, pa, 3, &RW)).expect("maps");
+        *table.table_pages().last().expect("a leaf table")
+    };
+    let page = leaf(&os, PA);
+    assert_eq!(os.read(VA), Ok(0));
+    // Only the descriptors above it are cleared, and all is invalidated.
+    for &above in &table.table_pages()[..3] {
+        os.machine.poke(above + VA / (1 << 39) % 512 * 8, 0);
+        os.machine.poke(above, 0);
+    }
+    block_on(sw_mm::flush::flush_all(&os.cpu));
+    assert_eq!(os.machine.translations_to(page, 0x1000), []);
+    if released {
+        os.machine.release(page, 0x1000);
+    }
+    let slot = os.boot.linear.virt(page).expect("in the window");
+    let (size, who) = (sw_mm::AccessSize::Double, sw_mm::Privilege::Privileged);
+    let other = RW.leaf(vmsa::Granule::K4, 3, PA + 0x5000);
+    block_on(os.cpu.store(slot, size, who, other.0)).expect("mapped");
+    block_on(os.cpu.dsb(DsbKind::ISHST));
+    os.machine.violations().len()
+}
+
+#[test]
+fn a_table_page_given_back_is_watched_until_it_is_released() {
+    assert_eq!((reused(true), reused(false)), (0, 1));
+}

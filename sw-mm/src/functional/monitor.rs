@@ -298,13 +298,26 @@ impl Monitor {
             }
             let completed = owed.completed_by(issuer, kind);
             if completed {
-                self.unlink(place);
-                self.watched[place as usize].invalidated = Owed::default();
-                self.free.push(place);
+                self.let_go(place);
             }
             !completed
         });
         self.invalidated = invalidated;
+    }
+
+    /// Nothing in the `bytes` bytes at `pa` is watched any more.
+    pub fn release(&mut self, pa: u64, bytes: u64) {
+        for slot in (pa & !7..pa.saturating_add(bytes)).step_by(8) {
+            if let Some(place) = self.find(slot) {
+                self.let_go(place);
+            }
+        }
+    }
+
+    fn let_go(&mut self, place: u32) {
+        self.unlink(place);
+        self.watched[place as usize].invalidated = Owed::default();
+        self.free.push(place);
     }
 
     fn find(&self, slot: u64) -> Option<u32> {

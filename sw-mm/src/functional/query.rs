@@ -3,7 +3,7 @@
 //! holds.
 
 use super::Machine;
-use super::tlb::Entry;
+use super::tlb::{Entry, Tlb};
 use crate::attributes::Permissions;
 use vmsa::{Descriptor, geometry};
 
@@ -93,21 +93,42 @@ impl Machine {
 
     /// The leaf entries of a core, both ranges, oldest first; none for a core that is not there.
     pub fn cached_leaves(&self, core: usize) -> Vec<Cached> {
-        self.cached(core, true)
+        self.entries(core, |tlb| {
+            let mut entries = tlb.entries();
+            entries.retain(|e| e.leaf);
+            entries
+        })
+    }
+
+    /// Those that match one of the `bytes` bytes at virtual address `va`, whatever their ASID: as
+    /// cheap as there are few of them.
+    pub fn cached_leaves_over(&self, core: usize, va: u64, bytes: u64) -> Vec<Cached> {
+        self.entries(core, |tlb| tlb.leaves_over(va, bytes))
     }
 
     /// The table descriptors that a core has cached, both ranges, oldest first.
     pub fn cached_tables(&self, core: usize) -> Vec<Cached> {
-        self.cached(core, false)
+        self.entries(core, |tlb| {
+            let mut entries = tlb.entries();
+            entries.retain(|e| !e.leaf);
+            entries
+        })
     }
 
-    fn cached(&self, core: usize, leaf: bool) -> Vec<Cached> {
+    fn entries(&self, core: usize, of: impl Fn(&Tlb) -> Vec<&Entry>) -> Vec<Cached> {
         let state = self.state.borrow();
-        let Some(held) = state.cores.get(core) else {
-            return Vec::new();
-        };
-        let entries = held.tlb.entries();
-        let wanted = entries.iter().filter(|e| e.leaf == leaf);
-        wanted.map(|e| Cached::new(core, e)).collect()
+        let held = state.cores.get(core).map(|held| of(&held.tlb));
+        let entries = held.unwrap_or_default();
+        entries.iter().map(|e| Cached::new(core, e)).collect()
+    }
+
+    /// The `bytes` bytes of memory at `pa` hold no tables any more: nothing that was walked there is
+    /// watched for break-before-make from now on.
+    ///
+    /// The monitor lets a descriptor go when it was invalid at an invalidation; a table page may be
+    /// given back with valid descriptors in it, once nothing leads to it or was read from it
+    /// ([`Machine::translations_to`]). The caller vouches for that.
+    pub fn release(&self, pa: u64, bytes: u64) {
+        self.state.borrow_mut().monitor.release(pa, bytes);
     }
 }

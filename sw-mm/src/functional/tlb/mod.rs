@@ -224,6 +224,19 @@ impl Tlb {
         self.by_age(self.named.members().to_vec())
     }
 
+    /// Leaf entries that match one of the `bytes` bytes at `va`. Oldest first.
+    pub fn leaves_over(&self, va: u64, bytes: u64) -> Vec<&Entry> {
+        if bytes == 0 {
+            return Vec::new();
+        }
+        let mut found = self.by_age(self.named.leaves_over(va, bytes));
+        found.retain(|e| {
+            let reaches = va.wrapping_sub(e.base) < e.bytes || e.base.wrapping_sub(va) < bytes;
+            e.leaf && reaches
+        });
+        found
+    }
+
     /// Entries that lead to one of the `bytes` bytes at `pa`: leaves of the lower range, and tables of
     /// both. Oldest first.
     pub fn leading_to(&self, pa: u64, bytes: u64) -> Vec<&Entry> {

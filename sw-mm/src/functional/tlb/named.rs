@@ -58,6 +58,15 @@ impl Named {
         self.leaves.at(va)
     }
 
+    /// Leaf entries whose span has a byte in common with the `bytes` bytes, at least one, at `va`, and
+    /// perhaps more.
+    pub fn leaves_over(&self, va: u64, bytes: u64) -> Vec<u32> {
+        if self.leaves.looks(va, bytes) > self.members.len() as u64 {
+            return self.members.clone();
+        }
+        self.leaves.overlapping(va, bytes).collect()
+    }
+
     /// Table entries whose span holds `va`.
     pub fn tables_at(&self, va: u64) -> impl Iterator<Item = u32> {
         self.tables.at(va)
