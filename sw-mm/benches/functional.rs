@@ -2,7 +2,7 @@
 //! What an instruction of the functional machine costs, on four cores of which each has cached a
 //! thousand pages: property tests of the kernel execute hundreds of them for an operation.
 //!
-//! `cargo bench -p sw-mm --profile dev` measures with the optimization that tests are built with.
+//! `cargo bench -p sw-mm --bench functional --profile dev` measures with the optimization that tests are built with.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;

@@ -13,6 +13,10 @@
 //!   visible by then is cached in its old state for good.
 //!
 //! So an OS step left out shows: as a wrong translation, a lost fault, or a [`BbmViolation`].
+//!
+//! Threads are tasks of a [`Scheduler`], which lets others come in between at every instruction of a
+//! core that is [`Core::interleaved`], in an order that a seed decides. What the caches of the machine
+//! could still do is answered by [`Machine::translations_to`] and its neighbours.
 
 mod access;
 mod coherence;

@@ -26,7 +26,7 @@ impl fmt::Display for Waiting {
     }
 }
 
-/// Why [`Scheduler::run`] came back.
+/// Why [`Scheduler::run`](super::Scheduler::run) came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunEnd {
     /// Every task is done.
