@@ -44,6 +44,7 @@ pub mod flush;
 pub mod folio;
 pub mod frame;
 pub mod functional;
+mod give_way;
 pub mod kernel;
 pub mod linear_map;
 pub mod lock;

@@ -48,6 +48,25 @@ fn fault_of(request: &CoreRequest, response: CoreResponse) -> Result<CoreRespons
     }
 }
 
+const WORD: AccessSize = AccessSize::Double;
+const KERNEL: Privilege = Privilege::Privileged;
+
+/// Bytes of a line, whose eight words an unrolled loop has under way at a time.
+const LINE: u64 = 64;
+
+/// Starts of the lines that fit into `bytes` bytes from `start` on.
+fn lines(start: u64, bytes: u64) -> impl Iterator<Item = u64> {
+    (0..bytes / LINE).map(move |line| start + line * LINE)
+}
+
+/// The words behind the last line.
+fn rest(start: u64, bytes: u64) -> impl Iterator<Item = u64> {
+    let done = bytes / LINE * LINE;
+    (done..bytes & !7)
+        .step_by(8)
+        .map(move |offset| start + offset)
+}
+
 fn external(fsc: Fsc) -> bool {
     matches!(
         fsc.kind(),
@@ -75,6 +94,51 @@ impl Cpu for CoreHandle {
     ) -> Result<(), AccessFault> {
         self.explicit(Op::Store, va, size, privilege, 0, value)
             .await?;
+        Ok(())
+    }
+
+    async fn clear(&self, va: u64, bytes: u64) -> Result<(), AccessFault> {
+        for line in lines(va, bytes) {
+            let store = |word: u64| self.store(line + word * 8, WORD, KERNEL, 0);
+            tokio::try_join!(
+                store(0),
+                store(1),
+                store(2),
+                store(3),
+                store(4),
+                store(5),
+                store(6),
+                store(7)
+            )?;
+        }
+        for word in rest(va, bytes) {
+            self.store(word, WORD, KERNEL, 0).await?;
+        }
+        Ok(())
+    }
+
+    async fn copy(&self, to: u64, from: u64, bytes: u64) -> Result<(), AccessFault> {
+        let first = from;
+        let copy = async |from: u64| {
+            let value = self.load(from, WORD, KERNEL).await?;
+            let to = to.wrapping_add(from.wrapping_sub(first));
+            self.store(to, WORD, KERNEL, value).await
+        };
+        for line in lines(from, bytes) {
+            tokio::try_join!(
+                copy(line),
+                copy(line + 8),
+                copy(line + 16),
+                copy(line + 24),
+                copy(line + 32),
+                copy(line + 40),
+                copy(line + 48),
+                copy(line + 56)
+            )?;
+        }
+        for word in rest(from, bytes) {
+            copy(word).await?;
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@ mod order;
 
 pub use order::{Class, Held, LockViolation, Violations};
 
+use crate::give_way::yield_now;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
@@ -34,6 +35,8 @@ impl Lock {
 
     /// Waits for the lock.
     pub async fn lock(&self, held: &Rc<Held>) -> Guard {
+        // Others may come first (section 15), also where nobody holds it.
+        yield_now().await;
         let token = Token::take(held, self.class, self.key);
         let inner = Arc::clone(&self.inner).lock_owned().await;
         Guard {
@@ -78,6 +81,8 @@ impl ReadWriteLock {
 
     /// Waits until no writer is in.
     pub async fn read(&self, held: &Rc<Held>) -> ReadGuard {
+        // Others may come first (section 15), also where nobody holds it.
+        yield_now().await;
         let token = Token::take(held, self.class, self.key);
         let inner = Arc::clone(&self.inner).read_owned().await;
         ReadGuard {
@@ -88,6 +93,8 @@ impl ReadWriteLock {
 
     /// Waits until nobody is in.
     pub async fn write(&self, held: &Rc<Held>) -> WriteGuard {
+        // Others may come first (section 15), also where nobody holds it.
+        yield_now().await;
         let token = Token::take(held, self.class, self.key);
         let inner = Arc::clone(&self.inner).write_owned().await;
         WriteGuard {

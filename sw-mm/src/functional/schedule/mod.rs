@@ -9,12 +9,11 @@
 //! primitive works that wakes who waits, and a task that nobody wakes is reported by name instead of
 //! hanging the test (G10).
 
-mod give_way;
 mod join;
 mod ready;
 mod report;
 
-pub use give_way::{YieldNow, yield_now};
+pub use crate::give_way::{YieldNow, yield_now};
 pub use join::JoinHandle;
 pub use report::{RunEnd, TaskId, Waiting};
 

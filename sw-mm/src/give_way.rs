@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Waits until the scheduler has had the chance to run another task.
+/// Waits until whoever polls tasks has had the chance to run another task.
 ///
 /// For host-side operations that the contract wants to be interleaved although they execute no
 /// instruction: taking and releasing a lock.
@@ -22,7 +22,7 @@ pub struct YieldNow {
 
 impl YieldNow {
     /// Yields if `due`, otherwise is ready at once.
-    pub(in crate::functional) const fn when(due: bool) -> Self {
+    pub(crate) const fn when(due: bool) -> Self {
         Self { due }
     }
 }
