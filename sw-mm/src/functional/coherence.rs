@@ -71,7 +71,7 @@ impl State {
             slot: store.pa,
             new,
         };
-        self.monitor.commit(change, big_endian);
+        self.monitor.commit(change, big_endian, &self.memory);
         true
     }
 

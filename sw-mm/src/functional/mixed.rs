@@ -61,9 +61,16 @@ impl MixedRuns {
 
     /// The descriptor at `slot` was made invalid; returns what its run was left as, if that was wrong.
     pub fn broken(&mut self, slot: u64) -> Option<BbmViolation> {
-        let holds = |mixed: &Mixed| slot.wrapping_sub(mixed.run) < mixed.members * 8;
-        let place = self.runs.iter().position(holds)?;
+        let place = self.runs.iter().position(|mixed| mixed.holds(slot))?;
         self.runs.swap_remove(place).left
+    }
+
+    /// The valid descriptor at `slot` was replaced by another one: its run may agree now.
+    pub fn written(&mut self, slot: u64, memory: &Memory) {
+        let left = |mixed: &&mut Mixed| mixed.left.is_some() && mixed.holds(slot);
+        for mixed in self.runs.iter_mut().filter(left) {
+            mixed.left = mixed.disagreement(memory);
+        }
     }
 
     /// Core `issuer` issued `op`; `asid` is the operand's, cut to the bits in use.
@@ -94,6 +101,10 @@ impl MixedRuns {
 }
 
 impl Mixed {
+    fn holds(&self, slot: u64) -> bool {
+        slot.wrapping_sub(self.run) < self.members * 8
+    }
+
     /// The entry that a TLB may have made of the run.
     fn as_run(&self) -> Entry {
         let entry = self.last.entry;

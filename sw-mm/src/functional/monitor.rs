@@ -172,7 +172,7 @@ impl Monitor {
     }
 
     /// A word changed in memory. `big_endian`: how its core stores descriptors.
-    pub fn commit(&mut self, change: Change, big_endian: bool) {
+    pub fn commit(&mut self, change: Change, big_endian: bool, memory: &Memory) {
         let raw = if big_endian {
             change.new.swap_bytes()
         } else {
@@ -180,24 +180,11 @@ impl Monitor {
         };
         let new = Descriptor(raw);
         let own = self.find(change.slot);
-        if !new.valid() {
+        if new.valid() {
+            self.mixed.written(change.slot, memory);
+            self.stored(own, change, new, big_endian);
+        } else {
             self.violations.extend(self.mixed.broken(change.slot));
-        } else if let Some((entry, reason)) = self.judge(own, change.slot, new) {
-            self.violations.push(BbmViolation {
-                core: change.core,
-                slot: change.slot,
-                va: entry.base,
-                level: entry.level,
-                old: entry.descriptor,
-                new,
-                reason,
-            });
-        } else if let Some(entry) = self.changes_permission(change.slot, new) {
-            self.mixed.changed(Member {
-                core: change.core,
-                entry,
-                big_endian,
-            });
         }
         if let Some(place) = own {
             self.unlink(place);
@@ -210,6 +197,28 @@ impl Monitor {
                 entry.leaf = entry.level == geometry::FINAL_LEVEL || !new.is_table_bit();
             }
             self.link(place);
+        }
+    }
+
+    /// The valid `new` was stored by `change`; `own` is what is known of the slot.
+    fn stored(&mut self, own: Option<u32>, change: Change, new: Descriptor, big_endian: bool) {
+        let core = change.core;
+        if let Some((entry, reason)) = self.judge(own, change.slot, new) {
+            self.violations.push(BbmViolation {
+                core,
+                slot: change.slot,
+                va: entry.base,
+                level: entry.level,
+                old: entry.descriptor,
+                new,
+                reason,
+            });
+        } else if let Some(entry) = self.changes_permission(change.slot, new) {
+            self.mixed.changed(Member {
+                core,
+                entry,
+                big_endian,
+            });
         }
     }
 

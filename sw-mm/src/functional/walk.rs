@@ -116,6 +116,7 @@ impl State {
             value.0
         };
         *self.memory.word_mut(slot) = new;
-        self.monitor.commit(Change { core, slot, new }, big_endian);
+        self.monitor
+            .commit(Change { core, slot, new }, big_endian, &self.memory);
     }
 }
