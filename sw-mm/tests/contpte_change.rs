@@ -1,5 +1,5 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! What the operations do to folded blocks (contpte sections 5 and 6).
+//! What the operations do to folded blocks (contpte section 5).
 
 #[allow(dead_code, reason = "not every part is used here")]
 mod contpte;
@@ -10,7 +10,7 @@ use contpte::{Op, Scene};
 use kernel::{config, variants};
 use sw_mm::contpte::{
     Cleared, batch_hint, clear_flush_young, clear_ptes, clear_young_dirty_ptes, get, get_batch,
-    get_lockless, set_access_flags, set_pte, set_ptes, set_wrprotects, test_and_clear_young,
+    get_lockless, set_pte, set_ptes, set_wrprotects, test_and_clear_young,
 };
 use sw_mm::kernel::KernelConfig;
 use sw_mm::pte::Pte;
@@ -284,79 +284,6 @@ fn clearing_whole_blocks_converts_nothing() {
     }
 }
 
-fn give(scene: &Scene, page: u64, entry: Pte, write: bool) -> bool {
-    let (space, ptr) = (&scene.space, scene.ptr(page));
-    scene
-        .locked(async |thread| set_access_flags(thread, space, ptr, entry, write).await)
-        .expect("gives")
-}
-
-#[test]
-fn access_flags_are_given_until_every_member_has_them() {
-    // CONTPTE-22: a sibling has what the page itself lacks.
-    for config in variants(1) {
-        let scene = Scene::new(config, 0);
-        scene.set(0, scene.pte(0).with_young(false), scene.n);
-        scene.poke(6, scene.pte(6).with_cont(true));
-        let ptr = scene.ptr(9);
-        let seen = scene
-            .locked(async |thread| get(thread, ptr).await)
-            .expect("reads");
-        assert!(seen.young() && !scene.raw(9).young());
-        assert!(give(&scene, 9, seen.with_young(true), false));
-        assert!((0..scene.n).all(|page| scene.raw(page).young()));
-        assert_eq!(scene.maintenance().0, []);
-        assert!(!give(&scene, 9, seen.with_young(true), false));
-        assert_eq!(scene.hints(0..scene.n), scene.n);
-        scene.judge();
-    }
-}
-
-#[test]
-fn a_write_to_a_clean_block_marks_all_of_it_and_flushes_once() {
-    // CONTPTE-23, CONTPTE-25.
-    for config in variants(1) {
-        let scene = Scene::folded(config, 0);
-        assert!(give(&scene, 4, scene.pte(4).make_dirty(), true));
-        let (tlbis, dsbs) = scene.maintenance();
-        assert!(tlbis.len() == 1 && scene.covers_block(tlbis[0], 0));
-        assert_eq!((dsbs, scene.unfolds()), (1, 0));
-        for page in 0..scene.n {
-            assert_eq!(
-                scene.raw(page),
-                scene.pte(page).make_dirty().with_cont(true)
-            );
-            scene.store(0, scene.va(page)).expect("writable");
-        }
-        assert!(!give(&scene, 4, scene.pte(4).make_dirty(), true));
-        assert_eq!(scene.maintenance(), (vec![], 0));
-        scene.judge();
-    }
-}
-
-#[test]
-fn write_permission_for_one_page_unfolds_and_changes_that_page_only() {
-    // CONTPTE-24, CONTPTE-25; CONTPTE-12.
-    for eager in [false, true] {
-        for mut config in granules(1) {
-            config.contpte.eager = eager;
-            let scene = Scene::new(config, 0);
-            scene.set(0, scene.pte(0).write_protect(), scene.n);
-            scene.load(0, scene.va(2)).expect("mapped");
-            let last = scene.n - 1;
-            assert!(give(&scene, last, scene.pte(last).make_dirty(), true));
-            assert_eq!((scene.unfolds(), scene.folds()), (1, 0));
-            for page in 0..last {
-                assert_eq!(scene.raw(page), scene.pte(page).write_protect());
-            }
-            assert_eq!(scene.raw(last), scene.pte(last).make_dirty());
-            scene.store(0, scene.va(last)).expect("writable");
-            assert!(scene.store(0, scene.va(0)).is_err());
-            scene.judge();
-        }
-    }
-}
-
 #[test]
 fn only_the_eager_form_folds_after_a_partial_write_protection() {
     // Section 3: two extra points at which folding is attempted.
@@ -390,7 +317,7 @@ fn storing_into_a_folded_block_without_its_address_space_is_noticed() {
     assert_eq!((overwrites(), scene.raw(4).cont()), (1, false));
     scene.publish();
     let machine = &scene.setup.machine;
-    let broken = sw_mm::contpte::check::tables(&scene.setup.kernel, |pa| machine.peek(pa));
+    let broken = sw_mm::contpte::check::tables(&scene.setup.kernel, |pa| machine.newest(pa));
     assert_eq!(broken.len(), 1);
     assert_eq!(broken[0].va, scene.va(4));
     assert!(!scene.setup.machine.violations().is_empty());

@@ -62,7 +62,8 @@ impl fmt::Display for Broken {
 }
 
 /// I1 and I2 of every last-level table of every address space; `read` is memory by physical address,
-/// as walkers see it. A table whose lock is taken is under change.
+/// as a core loads it: the last stores to a table may be on their way after its lock was released. A
+/// table whose lock is taken is under change.
 pub fn tables(kernel: &Kernel, read: impl Fn(u64) -> u64) -> Vec<Broken> {
     let mut broken = Vec::new();
     let granule = kernel.granule();

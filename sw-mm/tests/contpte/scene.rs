@@ -191,7 +191,7 @@ impl Scene {
         self.publish();
         self.setup.judge();
         let machine = &self.setup.machine;
-        let mut broken = sw_mm::contpte::check::tables(&self.setup.kernel, |pa| machine.peek(pa));
+        let mut broken = sw_mm::contpte::check::tables(&self.setup.kernel, |pa| machine.newest(pa));
         for core in 0..self.setup.threads.len() {
             let bbm2 = self.setup.kernel.config().contpte.bbm2_noabort;
             let leaves = machine.cached_leaves(core);

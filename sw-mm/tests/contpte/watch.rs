@@ -31,6 +31,11 @@ impl Watch {
         assert!(broken.is_empty(), "{}", broken[0]);
     }
 
+    /// What was broken since the last time.
+    pub fn take(&self) -> Vec<Broken> {
+        self.broken.take()
+    }
+
     /// Times that I4 and I5 were judged.
     pub fn looked(&self) -> (u64, u64) {
         *self.looked.borrow()
@@ -42,7 +47,7 @@ impl Watch {
             return;
         };
         let mut broken = self.broken.borrow_mut();
-        broken.extend(check::tables(&kernel, |pa| machine.peek(pa)));
+        broken.extend(check::tables(&kernel, |pa| machine.newest(pa)));
         let bbm2 = kernel.config().contpte.bbm2_noabort;
         for core in 0..self.cores {
             broken.extend(check::tlb(&machine.cached_leaves(core), bbm2));
