@@ -61,6 +61,11 @@ pub struct AsidAllocator {
 }
 
 impl AsidAllocator {
+    /// ASID of a context number.
+    pub const fn asid_of(id: u64) -> u16 {
+        (id & ASID_MASK) as u16
+    }
+
     /// An allocator of the ASIDs 1 to `asids` - 1 for `cores` cores.
     ///
     /// # Errors
@@ -110,6 +115,16 @@ impl AsidAllocator {
             flush: false,
             rollover,
         }
+    }
+
+    /// Whether `core` has to throw its TLB away before it runs another address space. Until then it holds
+    /// entries of ASIDs of earlier generations, which it cannot use.
+    pub fn flush_pending(&self, core: usize) -> bool {
+        let state = self.state.borrow();
+        state
+            .flush_pending
+            .get(core)
+            .is_some_and(|&pending| pending)
     }
 
     /// Context numbers that cores run, by core; 0 for none.

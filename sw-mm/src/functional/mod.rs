@@ -22,6 +22,7 @@ mod access;
 mod coherence;
 mod context;
 mod core;
+mod frame_safety;
 mod memory;
 mod mixed;
 mod monitor;
@@ -34,6 +35,7 @@ mod translate;
 mod walk;
 
 pub use self::core::{Core, Traffic};
+pub use frame_safety::{FrameSafety, UnsafeFrame, out_of_use};
 pub use monitor::BbmViolation;
 pub use query::{Cached, Target};
 pub use schedule::{
