@@ -11,6 +11,7 @@ pub mod experiment;
 pub mod invalidation;
 pub mod litmus;
 pub mod memory;
+pub mod mm;
 pub mod random;
 pub mod selftest;
 pub mod shrunk;
@@ -91,6 +92,15 @@ const MODULES: &[&[Testbench]] = &[
     memory::migration::TESTBENCHES,
     memory::invariance::TESTBENCHES,
     memory::distance::TESTBENCHES,
+    mm::anonymous::TESTBENCHES,
+    mm::tables::TESTBENCHES,
+    mm::copy::TESTBENCHES,
+    mm::flags::TESTBENCHES,
+    mm::protect::TESTBENCHES,
+    mm::asids::TESTBENCHES,
+    mm::flush::TESTBENCHES,
+    mm::exit::TESTBENCHES,
+    mm::stress::TESTBENCHES,
     coverage::places::TESTBENCHES,
     coverage::faults::TESTBENCHES,
     coverage::updates::TESTBENCHES,

@@ -151,6 +151,12 @@ impl From<&str> for Failure {
     }
 }
 
+impl From<sw_mm::mm::Error> for Failure {
+    fn from(error: sw_mm::mm::Error) -> Self {
+        Self::expectation(format!("the kernel failed: {error}"))
+    }
+}
+
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::setup(error.to_string())

@@ -1,0 +1,16 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! The kernel's memory management on real hardware: what a requirement of `docs/spec/mm_substrate.md`
+//! promises, held against answers, faults, commits, invalidations and registers.
+
+pub mod access;
+pub mod anonymous;
+pub mod asids;
+pub mod copy;
+pub mod exit;
+pub mod flags;
+pub mod flush;
+pub mod frames;
+pub mod os;
+pub mod protect;
+pub mod stress;
+pub mod tables;

@@ -1,0 +1,129 @@
+// Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
+//! Random system calls and user accesses on all cores at once, against a flat shadow of user memory.
+//!
+//! Every core runs a thread that goes on in one address space after the other, forks them, shares them
+//! with other threads, and takes them down. Nothing keeps an access and a call apart that are about the
+//! same page: the shadow says what may come of it. At the end everything exits, and every frame has to
+//! be back.
+
+mod calls;
+mod layout;
+mod log;
+mod shadow;
+mod worker;
+mod world;
+
+use std::rc::Rc;
+
+use cosim::dut::memory::MemorySystem;
+use cosim::regress::{Bench, Failure, Testbench};
+use rand::Rng;
+use rand_pcg::Pcg64Mcg;
+use sw_mm::boot::HardwareUpdate;
+use sw_mm::contpte;
+use vmsa::Granule;
+
+use self::worker::Worker;
+use self::world::World;
+use super::os::{Os, OsConfig};
+use crate::memory::setting::info;
+use crate::random::setup;
+
+/// The testbenches of this module.
+pub static TESTBENCHES: &[Testbench] = &[Testbench {
+    name: "mm-stress",
+    purpose: "random system calls and user accesses on every core, every word against a shadow; --cycles sets the length",
+    requirements: &[
+        "MM-02", "MM-06", "MM-08", "MM-14", "MM-15", "MM-16", "MM-17", "MM-23", "MM-24", "MM-30",
+        "MM-34", "MM-35",
+    ],
+    run: stress,
+}];
+
+/// Cycles of calls and accesses unless `--cycles` says otherwise.
+const CYCLES: u64 = 300_000;
+/// Cycles in which everything has to have exited after that.
+const WIND_UP: u64 = 20_000_000;
+
+/// Draws what the kernel is like, for hardware strapped already.
+fn config(bench: &mut Bench, rng: &mut Pcg64Mcg, cores: u32) -> OsConfig {
+    let straps = bench.setup().straps;
+    let granule = match rng.random_range(0..16) {
+        0 => Granule::K64,
+        1..4 => Granule::K16,
+        _ => Granule::K4,
+    };
+    let few = rng.random_bool(0.5);
+    OsConfig {
+        granule,
+        va_bits: rng.random_range(42..=48),
+        kernel_granule: Granule::ALL[rng.random_range(0..3)],
+        hardware_update: match rng.random_range(0..4) {
+            0 => HardwareUpdate::None,
+            1 => HardwareUpdate::AccessFlag,
+            _ => HardwareUpdate::AccessFlagAndDirty,
+        },
+        asids: match straps.asid8 || rng.random_bool(0.3) {
+            _ if few => cores + rng.random_range(2..8),
+            true => 256,
+            false => 65536,
+        },
+        range_tlbi: rng.random_bool(0.7),
+        batched: rng.random_bool(0.8),
+        contpte: contpte::Config {
+            enabled: rng.random_bool(0.8),
+            bbm2_noabort: straps.bbml == 2 && !straps.conflict_abort && rng.random_bool(0.5),
+            eager: rng.random_bool(0.3),
+        },
+        anonymous_orders: match rng.random_range(0..4) {
+            0 => vec![4],
+            1 => vec![1, 2],
+            _ => Vec::new(),
+        },
+        pages: 1536,
+    }
+}
+
+fn stress(bench: &mut Bench) -> Result<(), Failure> {
+    let cycles = bench.cycles_or(CYCLES);
+    let mut rng = bench.rng("setup");
+    setup::hardware(bench, &mut rng);
+    let cores = u32::from(info(bench)?.cores);
+    let config = config(bench, &mut rng, cores);
+    if rng.random_bool(0.5) && bench.setup().memory_system == MemorySystem::Default {
+        bench.setup().memory_system = match rng.random() {
+            true => MemorySystem::Ddr4,
+            false => MemorySystem::Random,
+        };
+    }
+    let os = Os::boot(bench, &config)?;
+    let world = World::new(Rc::clone(&os), cycles);
+    let workers: Vec<_> = (0..os.threads.len())
+        .map(|core| Worker::new(&world, core, bench.rng(&format!("worker {core}"))))
+        .collect();
+    let load = Rc::clone(&world);
+    let done = os.run_within(bench, cycles + WIND_UP, async move |os| {
+        load.prepare().await?;
+        let mut running = Vec::new();
+        for worker in workers {
+            running.push(os.handle.spawn(async move { worker.run().await }));
+        }
+        for task in running {
+            task.await;
+        }
+        if let Some(failure) = load.failure() {
+            return Err(failure);
+        }
+        load.clean();
+        os.all_freed()
+    });
+    for (name, count) in world.figures() {
+        bench.count(name, count);
+    }
+    let counters = &os.kernel.counters;
+    for (name, count) in counters.all().filter(|(_, count)| *count > 0) {
+        bench.count(&format!("kernel {}", name.replace('_', " ")), count);
+    }
+    bench.count("loads compared", world.shadow.borrow().compared);
+    done
+}
