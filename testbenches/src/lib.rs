@@ -101,6 +101,8 @@ const MODULES: &[&[Testbench]] = &[
     mm::flush::TESTBENCHES,
     mm::exit::TESTBENCHES,
     mm::stress::TESTBENCHES,
+    mm::contpte_folding::TESTBENCHES,
+    mm::contpte_order::TESTBENCHES,
     coverage::places::TESTBENCHES,
     coverage::faults::TESTBENCHES,
     coverage::updates::TESTBENCHES,
