@@ -103,6 +103,7 @@ const MODULES: &[&[Testbench]] = &[
     mm::stress::TESTBENCHES,
     mm::contpte_folding::TESTBENCHES,
     mm::contpte_order::TESTBENCHES,
+    mm::contpte_changing::TESTBENCHES,
     coverage::places::TESTBENCHES,
     coverage::faults::TESTBENCHES,
     coverage::updates::TESTBENCHES,

@@ -9,6 +9,7 @@ pub mod copy;
 pub mod exit;
 pub mod flags;
 pub mod flush;
+pub mod contpte_changing;
 pub mod contpte_folding;
 pub mod contpte_order;
 pub mod contpte_scene;
