@@ -104,6 +104,7 @@ const MODULES: &[&[Testbench]] = &[
     mm::contpte_folding::TESTBENCHES,
     mm::contpte_order::TESTBENCHES,
     mm::contpte_changing::TESTBENCHES,
+    mm::contpte_ageing::TESTBENCHES,
     coverage::places::TESTBENCHES,
     coverage::faults::TESTBENCHES,
     coverage::updates::TESTBENCHES,
