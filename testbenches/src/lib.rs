@@ -105,6 +105,7 @@ const MODULES: &[&[Testbench]] = &[
     mm::contpte_order::TESTBENCHES,
     mm::contpte_changing::TESTBENCHES,
     mm::contpte_ageing::TESTBENCHES,
+    mm::contpte_modes::TESTBENCHES,
     coverage::places::TESTBENCHES,
     coverage::faults::TESTBENCHES,
     coverage::updates::TESTBENCHES,

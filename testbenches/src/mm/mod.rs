@@ -13,6 +13,7 @@ pub mod contpte_ageing;
 pub mod contpte_changing;
 pub mod contpte_folding;
 pub mod contpte_memory;
+pub mod contpte_modes;
 pub mod contpte_order;
 pub mod contpte_scene;
 pub mod frames;
