@@ -84,6 +84,8 @@ impl<C: Cpu> Thread<C> {
             self.kernel.put_folio(self.core, &folio, 1);
             return Ok(());
         }
+        self.flush_pending(&fault.space, first.va, pages << first.shift)
+            .await;
         // The reference of the allocation is that of the first entry.
         folio.get(pages - 1);
         folio.add_map(0, pages);
@@ -101,6 +103,8 @@ impl<C: Cpu> Thread<C> {
         if !contpte::get(self, ptr).await?.is_none() {
             return Ok(());
         }
+        self.flush_pending(&fault.space, ptr.va, 1 << ptr.shift)
+            .await;
         let zero = Pte::page(self.kernel.granule(), self.kernel.zero_page());
         let pte = fault.vma.protect(zero.with_young(true).make_special());
         contpte::set_ptes(self, &fault.space, ptr, pte, 1).await

@@ -38,6 +38,8 @@ impl<C: Cpu> Thread<C> {
             self.kernel.put_folio(self.core, &folio, 1);
             return Ok(());
         }
+        self.flush_pending(&fault.space, ptr.va, 1 << ptr.shift)
+            .await;
         // The reference of the lookup becomes that of the entry.
         let page = index - folio.index();
         folio.add_map(page, 1);
@@ -100,6 +102,8 @@ impl<C: Cpu> Thread<C> {
             self.kernel.put_folio(self.core, &copy, 1);
             return Ok(());
         }
+        self.flush_pending(&fault.space, ptr.va, 1 << ptr.shift)
+            .await;
         self.map_private(fault, ptr, &copy).await?;
         fault.space.add_resident(1);
         Ok(())
