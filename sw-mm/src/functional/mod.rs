@@ -28,6 +28,7 @@ mod mixed;
 mod monitor;
 mod permission;
 mod query;
+mod rule;
 mod schedule;
 mod store_buffer;
 mod tlb;
