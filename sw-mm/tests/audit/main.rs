@@ -128,10 +128,10 @@ impl World {
         assert_eq!(self.audit(), Err(expected));
     }
 
-    /// Makes the large folio a contiguous run.
-    fn fold(&self) {
+    /// Makes the large folio a contiguous run, or single pages.
+    fn fold(&self, cont: bool) {
         for va in (LARGE..LARGE + 16 * PAGE).step_by(PAGE as usize) {
-            self.poke(va, self.pte(va).with_cont(true));
+            self.poke(va, self.pte(va).with_cont(cont));
         }
     }
 }

@@ -83,16 +83,17 @@ fn runs_that_are_not_whole_or_not_consistent_are_found() {
         va: LARGE,
         why,
     };
-    let wrong = found(|w| w.poke(LARGE, w.pte(LARGE).with_cont(true)));
+    let wrong = found(|w| {
+        w.fold(false);
+        w.poke(LARGE, w.pte(LARGE).with_cont(true));
+    });
     assert_eq!(wrong, run(WrongRun::Partial { members: 1 }));
     let wrong = found(|w| {
-        w.fold();
         let last = LARGE + 15 * PAGE;
         w.poke(last, w.pte(last).write_protect());
     });
     assert_eq!(wrong, run(WrongRun::Torn { index: 15 }));
     let wrong = found(|w| {
-        w.fold();
         let hidden = LARGE + 3 * PAGE;
         w.poke(hidden, w.pte(hidden).make_prot_none());
     });
@@ -113,7 +114,7 @@ fn runs_that_are_not_whole_or_not_consistent_are_found() {
         file: File::new(1, 16),
     };
     block_on(world.populate()).expect("no error");
-    world.fold();
+    world.fold(true);
     assert_eq!(world.audit(), Err(run(WrongRun::Disabled)));
 }
 
@@ -142,7 +143,7 @@ fn runs_of_frames_that_do_not_fit_are_found() {
         for page in 0..16 {
             touch(LARGE + page * PAGE);
         }
-        world.fold();
+        world.fold(true);
         let (space, va) = (1, LARGE);
         assert_eq!(world.audit(), Err(Disagreement::Run { space, va, why }));
     }
