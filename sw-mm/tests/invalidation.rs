@@ -120,3 +120,31 @@ fn a_range_removes_its_pages_and_no_other_on_every_core() {
     let other = Tlbi::rvale1(InnerShareable, Granule::K4, VA, 0, 31, None, asid);
     assert_eq!(held(other), [true; 6], "not this ASID");
 }
+
+/// Break-before-make violations of a page that gets a new frame: broken, invalidated, marked with
+/// another invalid value, `barrier`, made.
+fn marked_between(barrier: DsbKind) -> usize {
+    let os = unmapped(1);
+    let leaves = *os.boot.user.table_pages().last().expect("the leaf table");
+    let slot = os.boot.linear.virt(leaves).expect("in the window");
+    let store = |value| {
+        os.cpu
+            .store(slot, AccessSize::Double, Privilege::Privileged, value)
+    };
+    block_on(async {
+        os.cpu.tlbi(Tlbi::vaale1(InnerShareable, VA, None)).await;
+        store(0xdead_0000).await.expect("stores");
+        os.cpu.dsb(barrier).await;
+        let leaf = Descriptor::leaf(Granule::K4, 3, OLD + 0x5000).with_af(true);
+        store(leaf.0).await.expect("stores");
+        os.cpu.dsb(DsbKind::ISHST).await;
+    });
+    os.machine.violations().len()
+}
+
+#[test]
+fn a_mark_on_a_broken_entry_neither_undoes_nor_completes_its_invalidation() {
+    // Section 12.1: a migration entry is stored while the flush is under way.
+    assert_eq!(marked_between(DsbKind::ISH), 0);
+    assert_eq!(marked_between(DsbKind::ISHST), 1);
+}

@@ -187,7 +187,9 @@ impl Monitor {
         } else {
             self.violations.extend(self.mixed.broken(change.slot));
         }
-        if let Some(place) = own {
+        // Another invalid value leaves the break, and what was invalidated since, as it is.
+        let broken = |place: &u32| self.watched[*place as usize].broken && !new.valid();
+        if let Some(place) = own.filter(|place| !broken(place)) {
             self.unlink(place);
             let watched = &mut self.watched[place as usize];
             watched.broken = !new.valid();
