@@ -252,7 +252,7 @@ fn store_while_swapping(config: KernelConfig, seed: u64, policy: Policy) {
         for _ in 0..10 {
             for folio in kernel.folios() {
                 match thread.swap_out(&folio).await {
-                    Ok(()) | Err(Error::Busy | Error::NotMapped) => {}
+                    Ok(()) | Err(Error::Busy | Error::NotMapped | Error::Invalid(_)) => {}
                     Err(error) => panic!("seed {seed}: {error}"),
                 }
             }
