@@ -49,6 +49,7 @@ pub mod kernel;
 pub mod linear_map;
 pub mod lock;
 pub mod lru;
+pub mod migrate;
 pub mod mm;
 pub mod page;
 pub mod pgtable;

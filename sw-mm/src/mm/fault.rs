@@ -91,7 +91,7 @@ impl<C: Cpu> Thread<C> {
             Outcome::Migration(folio) => {
                 drop(fault);
                 self.held.may_sleep();
-                drop(folio.lock.lock(&self.held).await);
+                drop(self.lock_folio(&folio).await);
                 Ok(())
             }
         }
@@ -117,7 +117,11 @@ impl<C: Cpu> Thread<C> {
             Kind::None => self.fault_file(fault, &table, ptr).await?,
             Kind::Present => self.fault_present(fault, &table, ptr, pte).await?,
             Kind::Swap { .. } => self.fault_swap(fault, &table, ptr, pte).await?,
-            Kind::ProtNone | Kind::Migration(_) | Kind::Unknown => {
+            Kind::Migration(_) => {
+                let folio = self.moving_folio(&table, ptr).await?;
+                return Ok(folio.map_or(Outcome::Done, Outcome::Migration));
+            }
+            Kind::ProtNone | Kind::Unknown => {
                 return Err(Error::Corrupt {
                     entry: pte.0,
                     va: fault.va,

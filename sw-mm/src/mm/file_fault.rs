@@ -29,10 +29,19 @@ impl<C: Cpu> Thread<C> {
             let signal = Signal::Bus;
             return Err(Error::Signal { signal, va });
         }
-        let folio = self.cached_page(fault, &file, index).await?;
-        if fault.write && !vma.flags().shared {
-            return self.copy_missing(fault, table, ptr, &folio, index).await;
-        }
+        let (folio, _locked) = loop {
+            let folio = self.cached_page(fault, &file, index).await?;
+            if fault.write && !vma.flags().shared {
+                return self.copy_missing(fault, table, ptr, &folio, index).await;
+            }
+            // Under its lock, so that nobody moves it or takes it out of memory meanwhile.
+            let locked = self.lock_folio(&folio).await;
+            if file.page(index).is_some_and(|now| Rc::ptr_eq(&now, &folio)) {
+                break (folio, locked);
+            }
+            drop(locked);
+            self.kernel.put_folio(self.core, &folio, 1);
+        };
         let _ptl = table.lock.lock(&self.held).await;
         if !contpte::get(self, ptr).await?.is_none() {
             self.kernel.put_folio(self.core, &folio, 1);
@@ -80,6 +89,7 @@ impl<C: Cpu> Thread<C> {
         new.set_mapping(Mapping::File(Rc::clone(file)), index);
         file.insert(index, Rc::clone(&new));
         new.get(1);
+        self.kernel.add_to_lru(&new);
         Ok(new)
     }
 

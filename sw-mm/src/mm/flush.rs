@@ -51,7 +51,8 @@ impl<C: Cpu> Thread<C> {
         self.cpu.tlbi(op).await;
     }
 
-    async fn complete(&self) {
+    /// Waits until the invalidations that this core has under way are over on every core.
+    pub(crate) async fn complete_flush(&self) {
         self.kernel.counters.dsbs.increment();
         self.cpu.dsb(DsbKind::ISH).await;
     }
@@ -61,7 +62,7 @@ impl<C: Cpu> Thread<C> {
         let _span = self.span(Activity::Flush, 0, 0, 0);
         self.cpu.dsb(DsbKind::ISHST).await;
         self.invalidate(Tlbi::vmalle1(SCOPE)).await;
-        self.complete().await;
+        self.complete_flush().await;
         self.cpu.isb().await;
     }
 
@@ -81,7 +82,7 @@ impl<C: Cpu> Thread<C> {
         self.cpu.dsb(DsbKind::ISHST).await;
         self.invalidate(Tlbi::aside1(SCOPE, space.context.asid()))
             .await;
-        self.complete().await;
+        self.complete_flush().await;
     }
 
     /// Removes the leaf entry of the page at `va` from every TLB.
@@ -89,7 +90,7 @@ impl<C: Cpu> Thread<C> {
         let bytes = self.kernel.granule().bytes();
         let _span = self.span(Activity::Flush, space.number(), va, bytes);
         self.flush_page_nosync(space, va).await;
-        self.complete().await;
+        self.complete_flush().await;
     }
 
     /// As [`Thread::flush_page`], over with the next DSB ISH of this core.
@@ -119,7 +120,7 @@ impl<C: Cpu> Thread<C> {
         let bytes = range.end - range.start;
         let _span = self.span(Activity::Flush, space.number(), range.start, bytes);
         self.flush_range_nosync(space, range).await;
-        self.complete().await;
+        self.complete_flush().await;
     }
 
     /// As [`Thread::flush_range`], over with the next DSB ISH of this core.

@@ -168,7 +168,8 @@ impl<C: Cpu> Thread<C> {
                 self.copy_present(parent, child, vma, pair, pte, most).await
             }
             Kind::Swap { .. } | Kind::Migration(_) | Kind::Unknown => {
-                self.copy_absent((parent, pair.parent), (child, pair.child), pte)
+                let shared = vma.flags().shared;
+                self.copy_absent((parent, pair.parent), (child, pair.child), pte, shared)
                     .await?;
                 Ok(Copied::Entries(1))
             }

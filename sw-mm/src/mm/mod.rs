@@ -14,6 +14,7 @@
 //! | `anonymous`, `file_fault`, `cow` | pages for a fault |
 //! | `mmap`, `munmap`, `mremap`, `mprotect`, `madvise`, `zap`, `fork`, `exit` | system calls |
 //! | `absent` | entries that name no page in memory |
+//! | `pin` | pages that stay in their frames for a device |
 //! | `memory` | clearing and copying pages |
 
 mod absent;
@@ -33,12 +34,14 @@ mod mmap;
 mod mprotect;
 mod mremap;
 mod munmap;
+mod pin;
 mod space;
 mod table;
 mod user;
 mod vma;
 mod zap;
 
+pub(crate) use batch::Alike;
 pub use batch::Batch;
 pub use error::{Error, Signal};
 pub(crate) use fault::Fault;
@@ -47,6 +50,7 @@ pub use gather::Gather;
 pub use madvise::Advice;
 pub use mmap::Map;
 pub use mremap::{Destination, Remap};
+pub use pin::PinnedPage;
 pub use space::AddressSpace;
 pub use table::{Found, Table};
 pub use vma::{Protection, Vma, VmaFlags};

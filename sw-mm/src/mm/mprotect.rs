@@ -104,6 +104,11 @@ impl<C: Cpu> Thread<C> {
                 let new = self.modify(vma, old.with_cont(false));
                 contpte::set_ptes(self, space, ptr, new, 1).await?;
                 changed = true;
+            } else if let Kind::Migration(moving) = pte.kind() {
+                let write = vma.protection().write;
+                self.protect_moving((space, ptr), moving, write).await?;
+                // Who moves the page may not have completed its flush yet (MM-14).
+                changed = true;
             }
             ptr = ptr.offset(1);
         }

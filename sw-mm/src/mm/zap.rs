@@ -75,6 +75,11 @@ impl<C: Cpu> Thread<C> {
                 Kind::Swap { .. } | Kind::Migration(_) => {
                     contpte::clear_ptes(self, space, ptr, 1).await?;
                     self.zap_absent(space, pte);
+                    if let Kind::Migration(_) = pte.kind() {
+                        // Who moves the page may not have completed its flush yet.
+                        let bytes = self.kernel.granule().bytes();
+                        gather.range(ptr.va, bytes, bytes);
+                    }
                     1
                 }
                 Kind::Unknown => {

@@ -8,6 +8,7 @@
 mod walk;
 
 pub use walk::Place;
+pub(crate) use walk::Span;
 
 use crate::lock::{Class, Lock};
 use crate::mm::{AddressSpace, Vma};

@@ -132,6 +132,18 @@ impl SwapArea {
         Some(folio)
     }
 
+    /// Puts `to` into the place of the folio in the cache for `entry`; the reference of the cache goes
+    /// over to it.
+    pub(crate) fn replace(&self, entry: SwapEntry, to: &Rc<Folio>) -> Option<Rc<Folio>> {
+        let from = self.cache.borrow_mut().insert(entry, Rc::clone(to));
+        to.get(1);
+        to.swap.set(Some(entry));
+        if let Some(from) = &from {
+            from.swap.set(None);
+        }
+        from
+    }
+
     /// One more table entry names the slot.
     pub(crate) fn duplicate(&self, entry: SwapEntry) {
         if let Some(slot) = self.slots.borrow_mut().get_mut(&entry) {

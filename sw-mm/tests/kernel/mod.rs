@@ -5,7 +5,7 @@ use std::rc::Rc;
 use sw_mm::audit::audit;
 use sw_mm::boot::{BootConfig, HardwareUpdate, RangeConfig, image};
 use sw_mm::folio::{Folio, Owner};
-use sw_mm::functional::{Core, Machine, MachineConfig};
+use sw_mm::functional::{Core, FrameSafety, Machine, MachineConfig};
 use sw_mm::kernel::{Kernel, KernelConfig};
 use sw_mm::mm::{AddressSpace, Error, Found, Map, Protection};
 use sw_mm::page::{NodeConfig, NodeId, Tier};
@@ -23,6 +23,8 @@ pub struct Setup {
     pub machine: Machine,
     pub kernel: Rc<Kernel>,
     pub threads: Vec<Thread<Core>>,
+    /// Looks at each frame that comes or goes.
+    pub safety: Rc<FrameSafety>,
 }
 
 /// Two nodes of 16 MiB, the cores in turn on them; 4K pages.
@@ -68,7 +70,9 @@ pub fn boot_with(config: KernelConfig, witness: Rc<dyn Witness>) -> Setup {
     });
     machine.load(&memory, &boot.registers);
     let cores = config.core_nodes.len() as u8;
-    let kernel = Kernel::new(config, boot.linear, witness).expect("the kernel boots");
+    let safety = FrameSafety::new(&machine, witness);
+    let kernel = Kernel::new(config, boot.linear, safety.clone()).expect("the kernel boots");
+    safety.of(&kernel);
     let threads = (0..cores)
         .map(|core| Thread::new(&kernel, machine.core(usize::from(core)), core))
         .collect();
@@ -76,6 +80,7 @@ pub fn boot_with(config: KernelConfig, witness: Rc<dyn Witness>) -> Setup {
         machine,
         kernel,
         threads,
+        safety,
     }
 }
 
@@ -143,12 +148,15 @@ impl Setup {
         }
     }
 
-    /// Fails if locks were taken wrongly or break-before-make was skipped.
+    /// Fails if locks were taken wrongly, break-before-make was skipped, or a frame came or went that a
+    /// core could reach.
     pub fn judge(&self) {
         let locks = self.kernel.lock_violations().borrow();
         assert!(locks.is_empty(), "{}", locks[0]);
         let violations = self.machine.violations();
         assert!(violations.is_empty(), "{}", violations[0]);
+        let frames = self.safety.violations();
+        assert!(frames.is_empty(), "{}", frames[0]);
     }
 
     /// Pages in use on all nodes.
