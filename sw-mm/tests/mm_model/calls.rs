@@ -239,6 +239,9 @@ impl<C: Cpu> World<C> {
 
     /// Takes every address space down and empties the files.
     pub fn shut_down(&mut self) -> Result<(), Failure> {
+        while !self.pins.is_empty() {
+            self.unpin(0, 0)?;
+        }
         while !self.spaces.is_empty() {
             self.exit(0, 0)?;
         }

@@ -10,7 +10,9 @@
 //! ```
 
 mod calls;
+mod memory;
 mod model;
+mod mutant;
 mod quiescence;
 mod step;
 mod world;

@@ -4,13 +4,14 @@
 use crate::step::Share;
 use crate::world::{Failure, World};
 use std::collections::BTreeMap;
-use sw_mm::audit::{Census, Mapped, audit};
+use std::rc::Rc;
+use sw_mm::audit::{Census, Mapped, audit_with};
 use sw_mm::boot::HardwareUpdate;
 use sw_mm::functional::{Cached, out_of_use};
 use sw_mm::mm::AddressSpace;
 use sw_mm::page::Pfn;
 use sw_mm::pte::Pte;
-use sw_mm::{Cpu, block_on, contpte};
+use sw_mm::{AccessSize, Cpu, block_on, contpte};
 use vmsa::{DsbKind, VaRange};
 
 impl<C: Cpu> World<C> {
@@ -19,7 +20,7 @@ impl<C: Cpu> World<C> {
         for core in 0..self.setup.cores {
             block_on(self.machine.core(core).dsb(DsbKind::ISH));
         }
-        let census = audit(&self.kernel, |pa| self.machine.peek(pa)).map_err(|e| e.to_string())?;
+        let census = self.audit()?;
         self.check_machine()?;
         self.check_caches(&census)?;
         self.check_dirty(&census)?;
@@ -27,13 +28,42 @@ impl<C: Cpu> World<C> {
         self.check_contents(&census)
     }
 
+    fn audit(&self) -> Result<Census, Failure> {
+        let read = |pa| self.machine.peek(pa);
+        audit_with(&self.kernel, &self.held(), read).map_err(|wrong| wrong.to_string())
+    }
+
+    /// Every core sees what the model holds, also what is out of memory.
+    fn check_reads(&mut self) -> Result<(), Failure> {
+        let numbers: Vec<u32> = self.spaces.keys().copied().collect();
+        for number in numbers {
+            let space = Rc::clone(&self.spaces[&number]);
+            let core = number as usize % self.setup.cores;
+            block_on(self.threads[core].switch_to(&space));
+            self.running[core] = Some(number);
+            let pages = self.model.spaces[&number].iter();
+            let words: Vec<u64> = pages
+                .filter_map(|(page, contents)| Some((page, contents.own.as_ref()?)))
+                .flat_map(|(page, own)| {
+                    let page = page << self.setup.granule.shift();
+                    own.keys().map(move |offset| (page + offset) & !7)
+                })
+                .collect();
+            for word in words {
+                self.load(core, word, AccessSize::Double)?;
+            }
+        }
+        Ok(())
+    }
+
     /// After that, nothing may be left of any address space (MM-30).
     pub fn check_end(&mut self) -> Result<(), Failure> {
+        self.check_reads()?;
         self.shut_down()?;
         for core in 0..self.setup.cores {
             block_on(self.machine.core(core).dsb(DsbKind::ISH));
         }
-        let census = audit(&self.kernel, |pa| self.machine.peek(pa)).map_err(|e| e.to_string())?;
+        let census = self.audit()?;
         if census != Census::default() || self.used() != self.idle_pages {
             let (used, idle) = (self.used(), self.idle_pages);
             return Err(format!("{used} pages in use, {idle} before: {census:?}"));

@@ -25,6 +25,8 @@ pub struct Setup {
     pub contiguous: bool,
     pub ets2: bool,
     pub bbm2: bool,
+    /// Few slots, so that the swap area is full at times.
+    pub swap_slots: u64,
     /// All slots are private memory from the start.
     pub mapped: bool,
 }
@@ -52,25 +54,37 @@ pub fn setup() -> impl Strategy<Value = Setup> {
     let flag = || any::<bool>();
     let flags = (flag(), flag(), flag(), flag(), 0..8u8);
     let asids = prop::option::weighted(0.5, 2..5u32);
-    (granule, update, contpte, flags, asids, orders, 1..4usize).prop_map(
-        |(granule, update, contpte, flags, spare_asids, orders, cores)| Setup {
-            granule,
-            update,
-            contpte,
-            batched: !flags.0,
-            range_tlbi: !flags.1,
-            spare_asids,
-            orders: match granule {
-                Granule::K4 => orders,
-                Granule::K16 | Granule::K64 => orders.into_iter().filter(|&o| o < 5).collect(),
-            },
-            cores,
-            contiguous: !flags.2,
-            ets2: !flags.3,
-            bbm2: contpte.bbm2_noabort,
-            mapped: flags.4 < 7,
-        },
+    let slots = prop::sample::select(vec![1024, 4]);
+    (
+        granule,
+        update,
+        contpte,
+        flags,
+        asids,
+        orders,
+        1..4usize,
+        slots,
     )
+        .prop_map(
+            |(granule, update, contpte, flags, spare_asids, orders, cores, swap_slots)| Setup {
+                granule,
+                update,
+                contpte,
+                batched: !flags.0,
+                range_tlbi: !flags.1,
+                spare_asids,
+                orders: match granule {
+                    Granule::K4 => orders,
+                    Granule::K16 | Granule::K64 => orders.into_iter().filter(|&o| o < 5).collect(),
+                },
+                cores,
+                contiguous: !flags.2,
+                ets2: !flags.3,
+                bbm2: contpte.bbm2_noabort,
+                swap_slots,
+                mapped: flags.4 < 7,
+            },
+        )
 }
 
 /// Slots of the first window, one page each, across the boundary of two last-level tables.
@@ -138,6 +152,14 @@ pub enum Op {
     Fetch(Place),
     /// The machine walks ahead.
     Speculate(Place),
+    /// The kernel takes the page out of memory.
+    SwapOut(Place),
+    /// The kernel asks whether the page was accessed, with or without a flush.
+    Age(Place, bool),
+    /// Somebody needs the frame of the page to stay where it is.
+    Pin(Place),
+    /// The pin of this number is over.
+    Unpin(u8),
 }
 
 #[derive(Clone, Debug)]
@@ -213,6 +235,10 @@ fn op() -> impl Strategy<Value = Op> {
         12 => (place(), any::<bool>(), any::<u8>()).prop_map(|(p, hit, v)| Op::Swap(p, hit, v)),
         6 => place().prop_map(Op::Fetch),
         6 => place().prop_map(Op::Speculate),
+        10 => place().prop_map(Op::SwapOut),
+        4 => (place(), any::<bool>()).prop_map(|(p, flush)| Op::Age(p, flush)),
+        2 => place().prop_map(Op::Pin),
+        2 => any::<u8>().prop_map(Op::Unpin),
     ]
 }
 

@@ -1,6 +1,7 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! A kernel on the functional machine beside the model: each step is done by both.
 
+use crate::memory::Pin;
 use crate::model::{Access, Model, Refused, Space};
 use crate::step::{FAR, NEAR, OFFSETS, Op, Place, Range, Setup, Share, Step};
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ pub struct World<C> {
     /// The address space that each core runs.
     pub running: Vec<Option<u32>>,
     pub model: Model,
+    pub pins: Vec<Pin>,
     /// Pages in use before the first address space.
     pub idle_pages: u64,
 }
@@ -73,6 +75,7 @@ fn configs(setup: &Setup) -> (BootConfig, MachineConfig, KernelConfig) {
         nodes: (0..NODES).map(node).collect(),
         core_nodes: cores.map(|core| NodeId((core % 2) as u8)).collect(),
         batched: setup.batched,
+        swap_slots: setup.swap_slots,
         ..KernelConfig::simple(MEMORY, bytes)
     };
     let boot = BootConfig {
@@ -126,6 +129,7 @@ impl<C: Cpu> World<C> {
             spaces: BTreeMap::new(),
             running: vec![None; setup.cores],
             model: Model::new(setup.granule.shift(), FILE_PAGES),
+            pins: Vec::new(),
             idle_pages: 0,
             machine,
             kernel,
@@ -247,6 +251,10 @@ impl<C: Cpu> World<C> {
             Op::Advise(range, advice) => self.advise(core, self.range(range), advice),
             Op::Bind(range, node) => self.bind(core, self.range(range), node),
             Op::Remap(remap) => self.remap(core, remap),
+            Op::SwapOut(place) => self.swap_out(core, self.va(place)),
+            Op::Age(place, flush) => self.age(core, self.va(place), flush),
+            Op::Pin(place) => self.pin(core, self.va(place)),
+            Op::Unpin(number) => self.unpin(core, number),
         }
     }
 
@@ -256,7 +264,7 @@ impl<C: Cpu> World<C> {
         Ok(space)
     }
 
-    fn load(&mut self, core: usize, va: u64, size: AccessSize) -> Result<(), Failure> {
+    pub fn load(&mut self, core: usize, va: u64, size: AccessSize) -> Result<(), Failure> {
         let seen = block_on(self.threads[core].user_load(va, size));
         let judged = self.judge(core, va, size.bytes(), Access::Load);
         let expected = judged.map(|space| self.model.read(space, va, size.bytes()));
