@@ -13,6 +13,7 @@ mod calls;
 mod memory;
 mod model;
 mod mutant;
+mod out_of_memory;
 mod quiescence;
 mod step;
 mod world;
@@ -70,7 +71,7 @@ fn random(cases: u32, most: usize) {
     let result = runner.run(&(step::setup(), steps), |(setup, steps)| {
         done.set(done.get() + steps.len() as u64);
         let mut counts = counts.borrow_mut();
-        run(&setup, &steps, &mut counts).map_err(TestCaseError::fail)
+        run(&setup, &steps, &mut counts).map_err(|failure| TestCaseError::fail(failure.to_string()))
     });
     let seconds = start.elapsed().as_secs_f64();
     println!(

@@ -37,7 +37,7 @@ impl<C: Cpu> World<C> {
 
     /// MM-24: what was stored comes back.
     pub fn swap_out(&mut self, core: usize, va: u64) -> Result<(), Failure> {
-        let folio = self.folio_at(core, va).map_err(|e| e.to_string())?;
+        let folio = self.folio_at(core, va)?;
         let Some(folio) = folio else {
             return Ok(());
         };
@@ -49,13 +49,13 @@ impl<C: Cpu> World<C> {
             Ok(()) | Err(Error::OutOfMemory) => Ok(()),
             Err(Error::Busy) if pinned => Ok(()),
             Err(Error::Invalid(_)) if !suitable => Ok(()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// MM-11.
     pub fn age(&mut self, core: usize, va: u64, flush: bool) -> Result<(), Failure> {
-        let folio = self.folio_at(core, va).map_err(|e| e.to_string())?;
+        let folio = self.folio_at(core, va)?;
         let Some(folio) = folio else {
             return Ok(());
         };
@@ -72,14 +72,13 @@ impl<C: Cpu> World<C> {
                     folio.referenced.set(true);
                 }
             }
-            Ok::<_, Error>(())
+            Ok(())
         })
-        .map_err(|error| error.to_string())
     }
 
     /// Private memory is pinned only where it belongs to one address space, as get_user_pages does it.
     pub fn pin(&mut self, core: usize, va: u64) -> Result<(), Failure> {
-        let folio = self.folio_at(core, va).map_err(|e| e.to_string())?;
+        let folio = self.folio_at(core, va)?;
         let own = |folio: &Rc<Folio>| (0..folio.pages()).all(|page| folio.anon_exclusive(page));
         if let Some(folio) = folio.filter(|folio| !folio.is_anon() || own(folio)) {
             folio.pin();
@@ -97,7 +96,7 @@ impl<C: Cpu> World<C> {
         let moved = folio.pfn() != pfn || folio.references() < PIN;
         self.kernel.put_folio(core as u8, &folio, PIN);
         match moved {
-            true => Err(format!("pinned {pfn} is now {} (MM-27)", folio.pfn())),
+            true => Err(format!("pinned {pfn} is now {} (MM-27)", folio.pfn()).into()),
             false => Ok(()),
         }
     }

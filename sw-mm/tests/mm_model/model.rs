@@ -192,6 +192,13 @@ impl Model {
         }
     }
 
+    /// Takes pages out.
+    pub fn unmap(&mut self, space: u32, pages: std::ops::Range<u64>) {
+        if let Some(space) = self.spaces.get_mut(&space) {
+            space.retain(|number, _| !pages.contains(number));
+        }
+    }
+
     /// Throws contents away.
     pub fn forget(&mut self, space: u32, pages: std::ops::Range<u64>) {
         if let Some(space) = self.spaces.get_mut(&space) {

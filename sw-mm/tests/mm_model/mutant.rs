@@ -93,9 +93,7 @@ impl Cpu for Mutant {
             },
             (Mistake::LeafOnly, TlbiOp::Vae1) => with(TlbiOp::Vale1),
             (Mistake::LeafOnly, TlbiOp::Rvae1) => with(TlbiOp::Rvale1),
-            (Mistake::PageForAsid, TlbiOp::Aside1) => {
-                Tlbi::vae1(op.scope, 0x1000, op.asid(), None)
-            }
+            (Mistake::PageForAsid, TlbiOp::Aside1) => Tlbi::vae1(op.scope, 0x1000, op.asid(), None),
             _ => op,
         };
         self.core.tlbi(op).await;
@@ -138,7 +136,7 @@ fn noticed(mistake: Mistake, cases: u32) -> Option<String> {
         let done = steps.iter().try_for_each(|step| world.step(step));
         let done = done.and_then(|()| world.check());
         done.and_then(|()| world.check_end())
-            .map_err(TestCaseError::fail)
+            .map_err(|failure| TestCaseError::fail(failure.to_string()))
     };
     match runner.run(&(setup(), steps), run) {
         Err(TestError::Fail(reason, _)) => Some(reason.to_string()),

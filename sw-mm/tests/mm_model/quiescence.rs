@@ -15,11 +15,16 @@ use sw_mm::{AccessSize, Cpu, block_on, contpte};
 use vmsa::{DsbKind, VaRange};
 
 impl<C: Cpu> World<C> {
-    /// Everything.
-    pub fn check(&mut self) -> Result<(), Failure> {
+    /// Makes the stores of all cores visible to walkers, and completes what they have under way.
+    pub fn settle(&self) {
         for core in 0..self.setup.cores {
             block_on(self.machine.core(core).dsb(DsbKind::ISH));
         }
+    }
+
+    /// Everything.
+    pub fn check(&mut self) -> Result<(), Failure> {
+        self.settle();
         let census = self.audit()?;
         self.check_machine()?;
         self.check_caches(&census)?;
@@ -28,9 +33,9 @@ impl<C: Cpu> World<C> {
         self.check_contents(&census)
     }
 
-    fn audit(&self) -> Result<Census, Failure> {
+    pub fn audit(&self) -> Result<Census, Failure> {
         let read = |pa| self.machine.peek(pa);
-        audit_with(&self.kernel, &self.held(), read).map_err(|wrong| wrong.to_string())
+        audit_with(&self.kernel, &self.held(), read).map_err(|wrong| wrong.to_string().into())
     }
 
     /// Every core sees what the model holds, also what is out of memory.
@@ -60,13 +65,11 @@ impl<C: Cpu> World<C> {
     pub fn check_end(&mut self) -> Result<(), Failure> {
         self.check_reads()?;
         self.shut_down()?;
-        for core in 0..self.setup.cores {
-            block_on(self.machine.core(core).dsb(DsbKind::ISH));
-        }
+        self.settle();
         let census = self.audit()?;
         if census != Census::default() || self.used() != self.idle_pages {
             let (used, idle) = (self.used(), self.idle_pages);
-            return Err(format!("{used} pages in use, {idle} before: {census:?}"));
+            return Err(format!("{used} pages in use, {idle} before: {census:?}").into());
         }
         self.check_machine()
     }
@@ -74,10 +77,10 @@ impl<C: Cpu> World<C> {
     /// G4, MM-02, MM-05, MM-06.
     fn check_machine(&self) -> Result<(), Failure> {
         if let Some(violation) = self.machine.violations().first() {
-            return Err(violation.to_string());
+            return Err(violation.to_string().into());
         }
         match self.safety.violations().first() {
-            Some(violation) => Err(violation.to_string()),
+            Some(violation) => Err(violation.to_string().into()),
             None => Ok(()),
         }
     }
@@ -88,7 +91,7 @@ impl<C: Cpu> World<C> {
         match self.setup.update {
             HardwareUpdate::None => Ok(()),
             _ if faults == 0 => Ok(()),
-            _ => Err(format!("{faults} access flag faults (MM-11)")),
+            _ => Err(format!("{faults} access flag faults (MM-11)").into()),
         }
     }
 
@@ -115,7 +118,7 @@ impl<C: Cpu> World<C> {
             leaves.retain(used);
             let noabort = self.setup.contpte.bbm2_noabort;
             if let Some(broken) = contpte::check::tlb(&leaves, noabort).first() {
-                return Err(broken.to_string());
+                return Err(broken.to_string().into());
             }
             for cached in leaves {
                 self.check_leaf(&cached, &entries)?;
@@ -143,7 +146,7 @@ impl<C: Cpu> World<C> {
         cached: &Cached,
         entries: &BTreeMap<(u32, u64), (Pfn, Pte)>,
     ) -> Result<(), Failure> {
-        let stale = |what: &str| Err(format!("stale {what}: {cached:?} (G2)"));
+        let stale = |what: &str| Err(format!("stale {what}: {cached:?} (G2)").into());
         let number = self.space_of(cached)?.number();
         let (bytes, shift) = (self.setup.granule.bytes(), self.setup.granule.shift());
         for offset in (0..cached.bytes).step_by(bytes as usize) {
@@ -181,7 +184,7 @@ impl<C: Cpu> World<C> {
         });
         match same {
             true => Ok(()),
-            false => Err(format!("stale table: {cached:?} (G2, MM-05)")),
+            false => Err(format!("stale table: {cached:?} (G2, MM-05)").into()),
         }
     }
 
@@ -190,11 +193,11 @@ impl<C: Cpu> World<C> {
     fn check_dirty(&self, census: &Census) -> Result<(), Failure> {
         for &(file, index) in self.model.files.keys() {
             let Some(folio) = self.files[usize::from(file)].page(index) else {
-                return Err(format!("page {index} of file {file} is gone"));
+                return Err(format!("page {index} of file {file} is gone").into());
             };
             let mut mapped = census.mappings.get(&folio.pfn()).into_iter().flatten();
             if !folio.dirty.get() && !mapped.any(|mapped| mapped.pte.dirty()) {
-                return Err(format!("page {index} of file {file} is clean (MM-36)"));
+                return Err(format!("page {index} of file {file} is clean (MM-36)").into());
             }
         }
         Ok(())
@@ -229,7 +232,8 @@ impl<C: Cpu> World<C> {
                         return Err(format!(
                             "space {} at {va:#x}: {seen:#x} in memory, expected {expected:#x} (G1)",
                             mapped.space
-                        ));
+                        )
+                        .into());
                     }
                 }
             }
@@ -245,7 +249,7 @@ impl<C: Cpu> World<C> {
             let _lock = folio.lock.lock(&thread.held).await;
             thread.rmap_walk(&folio).await
         });
-        let places = places.map_err(|error| error.to_string())?;
+        let places = places?;
         let mut found: Vec<_> = places
             .iter()
             .map(|place| (place.space.number(), place.ptr.va, place.page))
@@ -257,7 +261,8 @@ impl<C: Cpu> World<C> {
             true => Ok(()),
             false => Err(format!(
                 "the reverse map of {pfn} finds {found:x?}, its entries are {expected:x?} (MM-23)"
-            )),
+            )
+            .into()),
         }
     }
 }

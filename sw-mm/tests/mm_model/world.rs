@@ -5,6 +5,7 @@ use crate::memory::Pin;
 use crate::model::{Access, Model, Refused, Space};
 use crate::step::{FAR, NEAR, OFFSETS, Op, Place, Range, Setup, Share, Step};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::rc::Rc;
 use sw_mm::boot::{BootConfig, RangeConfig, image};
 use sw_mm::file::File;
@@ -26,7 +27,40 @@ const FILE_PAGES: u64 = 20;
 pub const MOST_SPACES: usize = 4;
 
 /// Why a run is not in order.
-pub type Failure = String;
+#[derive(Clone, Debug, PartialEq)]
+pub enum Failure {
+    /// The kernel could not do what it was asked for.
+    Kernel(Error),
+    /// It did something else.
+    Wrong(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Kernel(error)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(what: String) -> Self {
+        Self::Wrong(what)
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(what: &str) -> Self {
+        Self::Wrong(what.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel(error) => error.fmt(f),
+            Self::Wrong(what) => f.write_str(what),
+        }
+    }
+}
 
 pub struct World<C> {
     pub setup: Setup,
@@ -216,7 +250,7 @@ impl<C: Cpu> World<C> {
         let space = match chosen.and_then(|index| self.spaces.values().nth(index)) {
             Some(space) => Rc::clone(space),
             None => {
-                let space = block_on(AddressSpace::new(thread)).map_err(|e| e.to_string())?;
+                let space = block_on(AddressSpace::new(thread))?;
                 self.spaces.insert(space.number(), Rc::clone(&space));
                 self.model.spaces.insert(space.number(), Space::new());
                 space
@@ -307,17 +341,18 @@ fn compare(seen: Result<u64, Error>, expected: Result<u64, Refused>) -> Result<(
     let judged = match seen {
         Ok(value) => Ok(value),
         Err(Error::Signal { signal, va }) => Err((signal, va)),
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(error.into()),
     };
     match judged == expected {
         true => Ok(()),
-        false => Err(format!("{judged:x?}, expected {expected:x?}")),
+        false => Err(format!("{judged:x?}, expected {expected:x?}").into()),
     }
 }
 
 pub fn equal(seen: Result<(), Error>, expected: Result<(), Error>) -> Result<(), Failure> {
-    match seen == expected {
-        true => Ok(()),
-        false => Err(format!("{seen:?}, expected {expected:?}")),
+    match seen {
+        seen if seen == expected => Ok(()),
+        Err(error) if expected.is_ok() => Err(error.into()),
+        seen => Err(format!("{seen:?}, expected {expected:?}").into()),
     }
 }
