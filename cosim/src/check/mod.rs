@@ -9,6 +9,7 @@ pub mod dvm;
 pub mod expectation;
 #[cfg(test)]
 pub(crate) mod feed;
+pub mod frames;
 pub mod haf;
 pub mod home;
 pub mod memory_order;
@@ -31,6 +32,7 @@ pub use data::DataMonitor;
 pub use dram_timing::DramTimingMonitor;
 pub use dvm::DvmMonitor;
 pub use expectation::Expectation;
+pub use frames::FramesMonitor;
 pub use haf::HafMonitor;
 pub use home::HomeMonitor;
 pub use memory_order::MemoryOrderMonitor;
@@ -52,12 +54,13 @@ use crate::sim::Simulation;
 
 /// Every checker that [`attach`] adds, by its name in reports; those of the memory controllers only if
 /// memory has timing.
-pub const CHECKERS: [&str; 15] = [
+pub const CHECKERS: [&str; 16] = [
     bbm::NAME,
     runs::NAME,
     data::NAME,
     dram_timing::NAME,
     counters::NAME,
+    frames::NAME,
     haf::NAME,
     home::NAME,
     memory_order::NAME,
@@ -97,7 +100,9 @@ pub fn attach(simulation: &mut Simulation, straps: Straps) -> Checkers {
     simulation.add_monitor(HomeMonitor::new(*simulation.address_map()));
     simulation.add_monitor(WalkMonitor::new());
     simulation.add_monitor(HafMonitor::new());
-    simulation.add_monitor(TlbMonitor::new(straps));
+    let tlb = Rc::new(RefCell::new(TlbMonitor::new(straps)));
+    simulation.add_monitor(Rc::clone(&tlb));
+    simulation.add_monitor(FramesMonitor::new(tlb));
     simulation.add_monitor(DvmMonitor::new(info.cores));
     simulation.add_monitor(Rc::clone(&checkers.bbm));
     simulation.add_monitor(RunMonitor::new(&straps));

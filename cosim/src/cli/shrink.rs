@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::selection::Selection;
 use super::{CommandResult, UsageError, on_ctrl_c, say};
+use crate::check::frames;
 use crate::regress::Testbench;
 use crate::regress::context::Recording;
 use crate::regress::failure::{Failure, FailureKind};
@@ -87,6 +88,14 @@ pub fn execute(arguments: &Arguments, registry: &[Testbench]) -> CommandResult {
 fn recognised(job: &Job<'_>, failure: &Failure) -> Result<Broken, UsageError> {
     let first = failure.violations.first();
     match (failure.kind.clone(), first) {
+        (FailureKind::Violations, Some(violation)) if violation.checker == frames::NAME => {
+            Err(UsageError(format!(
+                "{}: {failure}: the checker `{}` goes by what the kernel tells of itself, and a \
+                 recording holds only what the cores were asked; read the report of the run instead",
+                job.command(),
+                frames::NAME
+            )))
+        }
         (FailureKind::Violations, Some(violation)) => Ok(Broken::of(violation)),
         (FailureKind::Timeout, _) => Ok(Broken {
             checker: "watchdog".to_owned(),

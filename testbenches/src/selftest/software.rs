@@ -4,13 +4,15 @@
 use cosim::dut::ports::CoreRequest;
 use cosim::regress::{Bench, Failure};
 use cosim::selftest::SoftwareFault;
-use cosim::sim::CoreHandle;
+use cosim::sim::{CoreHandle, SimHandle};
+use sw_mm::{Activity, OsEvent, Phase};
 use vmsa::{Descriptor, DsbKind, El, Granule, Tlbi, TlbiScope, VaRange};
 
 use crate::stage1::regime::{Regime, user_rw};
 use crate::stage1::tree::Tree;
 
 const BBM: &str = "break-before-make";
+const FRAMES: &str = "frames";
 const TABLES: u64 = 0x5000_0000;
 const VA: u64 = 0x0040_0000_0000;
 const PA: u64 = 0x8000_0000;
@@ -68,6 +70,46 @@ pub static FAULTS: &[SoftwareFault] = &[
         why: "walks that shall stay on their node go through tables of another",
         start: far_tables,
     },
+    SoftwareFault {
+        id: "sw-frame-freed-while-cached",
+        fires: "MM-06",
+        sees: FRAMES,
+        also: &[],
+        why: "a frame is given back while TLBs hold a page in it",
+        start: freed_while_cached,
+    },
+    SoftwareFault {
+        id: "sw-frame-handed-out-while-cached",
+        fires: "MM-02",
+        sees: FRAMES,
+        also: &[],
+        why: "a frame is handed out while TLBs hold a page in it",
+        start: handed_out_while_cached,
+    },
+    SoftwareFault {
+        id: "sw-table-freed-after-leaf-flush",
+        fires: "MM-05",
+        sees: FRAMES,
+        also: &[],
+        why: "a table is unlinked and given back after a TLBI of leaf entries only",
+        start: table_freed,
+    },
+    SoftwareFault {
+        id: "sw-free-frame-mapped",
+        fires: "MM-06",
+        sees: FRAMES,
+        also: &[],
+        why: "a page is still mapped when its frame is given back, and then used",
+        start: free_frame_mapped,
+    },
+    SoftwareFault {
+        id: "sw-free-table-linked",
+        fires: "MM-05",
+        sees: FRAMES,
+        also: &[],
+        why: "a table is still linked when it is given back, and then walked",
+        start: free_table_linked,
+    },
 ];
 
 /// One mapped page, and its tables as data.
@@ -92,6 +134,11 @@ impl Scene {
     /// Where the descriptor of `VA` at `level` is seen as data.
     fn window(&self, level: u8) -> u64 {
         WINDOW + (self.tree.slot(VA, level) - TABLES)
+    }
+
+    /// The table that holds the descriptor of `VA`.
+    fn last_table(&self) -> u64 {
+        self.tree.slot(VA, 3) & !(Granule::K4.bytes() - 1)
     }
 
     fn moved(&self) -> Descriptor {
@@ -191,5 +238,70 @@ fn far_tables(bench: &mut Bench) -> Result<(), Failure> {
     bench
         .simulation()?
         .spawn(async move { scene.enter(&core).await });
+    Ok(())
+}
+
+/// The kernel says that the frame at `pa` came or went.
+fn tell(handle: &SimHandle, activity: Activity, pa: u64) {
+    handle.os_event(OsEvent {
+        core: 0,
+        phase: Phase::Instant,
+        activity,
+        space: 1,
+        va: 0,
+        pa,
+        bytes: Granule::K4.bytes(),
+    });
+}
+
+fn freed_while_cached(bench: &mut Bench) -> Result<(), Failure> {
+    told_while_cached(bench, Activity::FrameFreed)
+}
+
+fn handed_out_while_cached(bench: &mut Bench) -> Result<(), Failure> {
+    told_while_cached(bench, Activity::FrameAllocated)
+}
+
+fn told_while_cached(bench: &mut Bench, activity: Activity) -> Result<(), Failure> {
+    let (scene, core, handle) = (Scene::load(bench)?, bench.core(0)?, bench.handle()?);
+    bench.simulation()?.spawn(async move {
+        scene.enter(&core).await;
+        tell(&handle, activity, PA);
+    });
+    Ok(())
+}
+
+fn table_freed(bench: &mut Bench) -> Result<(), Failure> {
+    let (scene, core, handle) = (Scene::load(bench)?, bench.core(0)?, bench.handle()?);
+    bench.simulation()?.spawn(async move {
+        scene.regime.enter(&core).await;
+        // The store shall need no walk, which would drive the table out of a small walk cache.
+        core.access(CoreRequest::load(scene.window(2), 3, El::El1))
+            .await;
+        core.access(CoreRequest::load(VA, 3, El::El0)).await;
+        store(&core, scene.window(2), Descriptor::INVALID).await;
+        dsb(&core, DsbKind::ISHST).await;
+        tlbi(&core, Tlbi::vale1(IS, VA, 1, None)).await;
+        dsb(&core, DsbKind::ISH).await;
+        tell(&handle, Activity::FrameFreed, scene.last_table());
+    });
+    Ok(())
+}
+
+fn free_frame_mapped(bench: &mut Bench) -> Result<(), Failure> {
+    let (scene, core, handle) = (Scene::load(bench)?, bench.core(0)?, bench.handle()?);
+    bench.simulation()?.spawn(async move {
+        tell(&handle, Activity::FrameFreed, PA);
+        scene.enter(&core).await;
+    });
+    Ok(())
+}
+
+fn free_table_linked(bench: &mut Bench) -> Result<(), Failure> {
+    let (scene, core, handle) = (Scene::load(bench)?, bench.core(0)?, bench.handle()?);
+    bench.simulation()?.spawn(async move {
+        tell(&handle, Activity::FrameFreed, scene.last_table());
+        scene.enter(&core).await;
+    });
     Ok(())
 }

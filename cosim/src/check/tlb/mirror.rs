@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
 use std::rc::Rc;
 
 use bitvec::prelude::BitVec;
@@ -85,6 +86,14 @@ impl Entry {
     pub fn agrees(&self, other: &Self) -> bool {
         let va = self.held.va | other.held.va;
         self.translate(va) == other.translate(va)
+    }
+
+    /// Physical addresses that it leads to: those that it translates to, or of the next table, whose
+    /// size it does not know, the first word.
+    #[must_use]
+    pub fn target(&self) -> Range<u64> {
+        let bytes = if self.held.table { 8 } else { self.span() };
+        self.pa..self.pa.saturating_add(bytes)
     }
 
     /// Output address of `va`.
@@ -210,6 +219,14 @@ impl Mirror {
         for entry in self.slots.iter_mut().flatten() {
             entry.certain = false;
         }
+    }
+
+    /// The entries that are surely there.
+    pub fn certain(&self) -> impl Iterator<Item = &Entry> {
+        let occupied = self.occupied.iter_ones();
+        occupied
+            .filter_map(|index| self.slots[index].as_ref())
+            .filter(|entry| entry.certain)
     }
 
     /// The entries that are there and cover `va`.

@@ -2,6 +2,7 @@
 //! TLB contents: what may be filled, what a TLBI must remove, and that only live entries serve.
 
 mod fill;
+mod holding;
 mod mirror;
 mod named;
 mod serve;
@@ -15,7 +16,9 @@ use vmsa::geometry::index;
 use vmsa::{DsbTypes, Granule, VaRange};
 
 pub use self::fill::run_bytes;
-use self::mirror::{Entry, Mirror};
+pub use self::holding::Holding;
+pub use self::mirror::Entry;
+use self::mirror::Mirror;
 use super::operations::{Operation, Operations};
 use super::registers::Registers;
 use super::walks::{WalkRecord, Walks};
@@ -367,7 +370,8 @@ fn too_few(
     }
 }
 
-fn name(structure: TlbStructure) -> &'static str {
+/// What reports call `structure`.
+pub(super) fn name(structure: TlbStructure) -> &'static str {
     match structure {
         TlbStructure::Itlb => "ITLB",
         TlbStructure::Dtlb => "DTLB",
