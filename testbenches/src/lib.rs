@@ -12,6 +12,7 @@ pub mod invalidation;
 pub mod litmus;
 pub mod memory;
 pub mod mm;
+pub mod os;
 pub mod random;
 pub mod selftest;
 pub mod shrunk;
@@ -106,6 +107,7 @@ const MODULES: &[&[Testbench]] = &[
     mm::contpte_changing::TESTBENCHES,
     mm::contpte_ageing::TESTBENCHES,
     mm::contpte_modes::TESTBENCHES,
+    os::frames::TESTBENCHES,
     coverage::places::TESTBENCHES,
     coverage::faults::TESTBENCHES,
     coverage::updates::TESTBENCHES,
