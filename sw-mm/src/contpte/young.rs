@@ -108,7 +108,7 @@ pub async fn clear_young_dirty_ptes<C: Cpu>(
     if folded(kernel, raw::get(thread, first).await?) {
         first = Block::around(kernel.granule(), first).first;
     }
-    let pages = (last.va - first.va >> first.shift) + 1;
+    let pages = ((last.va - first.va) >> first.shift) + 1;
     for page in 0..pages as i64 {
         raw::update(thread, first.offset(page), |pte| {
             if pte.present() { what.of(pte) } else { pte }

@@ -212,20 +212,4 @@ impl Folio {
             }
         }
     }
-
-    /// Takes the pages from 1 on away; the state of each is returned as (mapcount, exclusive).
-    pub(crate) fn take_tail(&self) -> Vec<(u32, bool)> {
-        self.order.set(0);
-        let mut pages = self.pages.borrow_mut();
-        let tail = pages.drain(1..);
-        tail.map(|page| (page.mapcount.get(), page.anon_exclusive.get()))
-            .collect()
-    }
-
-    /// Sets the state of page 0, of a folio that was split off.
-    pub(crate) fn set_page(&self, mapcount: u32, exclusive: bool) {
-        let pages = self.pages.borrow();
-        pages[0].mapcount.set(mapcount);
-        pages[0].anon_exclusive.set(exclusive);
-    }
 }

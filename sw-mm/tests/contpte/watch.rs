@@ -86,7 +86,7 @@ impl Witness for Watch {
             }
             Phase::End => {
                 let mut under_way = self.under_way.borrow_mut();
-                if let Some(place) = under_way.iter().rposition(|w| here(&w)) {
+                if let Some(place) = under_way.iter().rposition(&here) {
                     under_way.remove(place);
                 }
                 let around = under_way.iter().rfind(|w| here(w)).map(|&(_, what)| what);

@@ -306,7 +306,7 @@ impl<C: Cpu> World<C> {
     }
 
     fn store(&mut self, core: usize, va: u64, size: AccessSize, value: u8) -> Result<(), Failure> {
-        let value = u64::from(value) * 0x0101_0101_0101_0101 ^ va;
+        let value = (u64::from(value) * 0x0101_0101_0101_0101) ^ va;
         let done = block_on(self.threads[core].user_store(va, size, value));
         let judged = self.judge(core, va, size.bytes(), Access::Store);
         compare(done.map(|()| 0), judged.map(|_| 0))?;

@@ -208,7 +208,8 @@ fn fork_writers(bench: &mut Bench) -> Result<(), Failure> {
                         format!("the child has {value:#x}, the parent had {low} to {high}")
                     })?;
                 }
-                os.handle.sleep(3_000).await;
+                // Long enough for a writer to have a page copied.
+                os.handle.sleep(4 * page).await;
                 let last = held(&os, &child, &writers, page);
                 expect("MM-16", first == last, || {
                     format!("{first:x?} became {last:x?} in the child")

@@ -10,6 +10,7 @@ use rand::Rng;
 use sw_mm::file::File;
 use sw_mm::mm::{Map, Protection};
 use sw_mm::page::{NodeId, Request};
+use sw_mm::thread::Thread;
 use sw_mm::{AccessSize, Cpu, Privilege};
 use vmsa::Granule;
 
@@ -191,6 +192,8 @@ async fn thread_exits(os: &Os, first: &Rc<sw_mm::mm::AddressSpace>) -> Result<()
     while runs(os) {
         os.handle.sleep(50).await;
     }
-    os.threads[0].exit_space(first).await?;
+    // A thread of its own: what it holds is not what a worker on the same core does.
+    let thread = Thread::new(&os.kernel, os.threads[0].cpu.clone(), 0);
+    thread.exit_space(first).await?;
     Ok(())
 }

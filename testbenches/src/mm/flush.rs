@@ -148,7 +148,6 @@ const FEW: u64 = 12;
 async fn forgotten(os: &Rc<Os>, granule: Granule, rng: &mut Pcg64Mcg) -> Result<(), Failure> {
     let (thread, other) = os.pair();
     let space = thread.space().ok_or("no address space")?;
-    join(&other, &space).await;
     let page = granule.bytes();
     let map = Map::anonymous(VA, FEW * page, Protection::READ_WRITE);
     thread.mmap(&map).await?;

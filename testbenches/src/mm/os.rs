@@ -289,9 +289,16 @@ impl Os {
         threads.chain([other]).collect()
     }
 
-    /// Fails unless the kernel's books agree with what its tables say, and locks were taken in order. No
-    /// operation is under way.
+    /// Fails if locks were taken wrongly.
     fn judge(&self) -> Result<(), Failure> {
+        match self.kernel.lock_violations().borrow().first() {
+            Some(violation) => Err(Failure::expectation(violation.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails unless the kernel's books agree with what its tables say. No operation is under way.
+    fn audit(&self) -> Result<(), Failure> {
         let audit = audit(&self.kernel, |pa| self.handle.peek(pa));
         let what = |wrong| format!("the kernel's books are wrong: {wrong}");
         audit
@@ -304,6 +311,7 @@ impl Os {
     /// # Errors
     /// Which node misses how many.
     pub fn all_freed(&self) -> Result<(), Failure> {
+        self.audit()?;
         let now = free(&self.kernel);
         if now == self.free {
             return Ok(());

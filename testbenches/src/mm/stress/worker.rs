@@ -316,10 +316,8 @@ impl Worker {
 
     /// Compares with what the word held a moment ago.
     async fn swap(&self, word: Word) -> Result<(), Failure> {
-        let expected = match self.thread.user_load(word.va, Double).await {
-            Ok(value) => value,
-            Err(_) => 0,
-        };
+        let load = self.thread.user_load(word.va, Double).await;
+        let expected = load.unwrap_or_default();
         let value = self.value(&word);
         let from = self.asks();
         let change = self
