@@ -298,7 +298,12 @@ mod tests {
         let mut log = Log::new(vec![0]);
         for round in 1..100 {
             let change = log.begin(round, 10 * round);
-            log.end(change, Ended::Done, 10 * round + 5, 10 * round - 20);
+            log.end(
+                change,
+                Ended::Done,
+                10 * round + 5,
+                (10 * round).saturating_sub(20),
+            );
         }
         assert!(log.versions.len() < 6, "{}", log.versions.len());
     }
