@@ -54,7 +54,7 @@ impl History {
     }
 
     /// All values of the word at `address`, oldest first, `current` being what it holds now.
-    pub fn spans(&self, address: u64, current: u64) -> impl Iterator<Item = Span> + '_ {
+    pub fn spans(&self, address: u64, current: u64) -> impl DoubleEndedIterator<Item = Span> + '_ {
         let past = self.past(address);
         let begin = past.last().map_or(0, |span| span.end);
         past.iter().copied().chain([Span {

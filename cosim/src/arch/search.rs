@@ -203,7 +203,9 @@ impl Search<'_> {
             }
         }
         let current = memory.read(address).unwrap_or(0);
-        let own = self.judge.history().spans(address, current).any(|span| {
+        // The newest value first: it is the one that most accesses meet, and the search ends there.
+        let mut spans = self.judge.history().spans(address, current).rev();
+        let own = spans.any(|span| {
             let descriptor = decode_word(&way.context, span.value);
             match classify(&way.regime, level, descriptor) {
                 Entry::Bad(reason) => {
@@ -259,7 +261,7 @@ impl Search<'_> {
         let run_bits = entries.trailing_zeros();
         for address in (0..u64::from(entries)).map(|j| first + 8 * j) {
             let current = memory.read(address).unwrap_or(0);
-            for span in self.judge.history().spans(address, current) {
+            for span in self.judge.history().spans(address, current).rev() {
                 let descriptor = decode_word(&way.context, span.value);
                 // TLB-03.
                 if !descriptor.contiguous() || !descriptor.af() {

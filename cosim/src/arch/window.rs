@@ -20,6 +20,9 @@ impl Search<'_> {
             return false;
         }
         let recent = if self.unbound { 0 } else { self.pending.recent };
+        if span.end <= recent {
+            return false;
+        }
         let any = [false, true].map(|table| {
             let entry = held(way, level, Descriptor(1 << Descriptor::NG), table, 0);
             self.bound(&entry, u64::MAX)
