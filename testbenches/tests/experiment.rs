@@ -77,6 +77,53 @@ fn memory_latency_meets_the_distances_and_writes_the_files_asked_for() {
     assert!(svg.contains("slow tier") && svg.trim_end().ends_with("</svg>"));
 }
 
+// CONTPTE-01, 26, 28, 34, 36.
+#[test]
+fn contpte_gains_beyond_the_tlb_and_batches_repair_fork_and_munmap() {
+    let (csv, svg) = (file("contpte.csv"), file("contpte.svg"));
+    let paths = [&csv, &svg].map(|path| path.to_string_lossy().into_owned());
+    let output = experiment(&[
+        "contpte", "--quick", "--json", "--csv", &paths[0], "--svg", &paths[1],
+    ]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let object: Value = serde_json::from_str(text.lines().last().unwrap_or("")).expect("JSON");
+    assert_eq!(object["pass"], true);
+    assert_eq!(object["seed"], 1);
+    assert_eq!(object["parameters"]["hardware"]["DtlbEntries"], 48);
+
+    let curves = object["working_sets"].as_array().expect("a list");
+    let largest = |order: u8, contpte: bool| {
+        let mut curves = curves.iter();
+        let curve = curves.find(|curve| curve["order"] == order && curve["contpte"] == contpte);
+        let points = curve.and_then(|curve| curve["points"].as_array());
+        points
+            .and_then(|points| points.last()?["cycles"].as_f64())
+            .expect("a measured kernel")
+    };
+    assert!(largest(4, true) < largest(4, false), "{text}");
+    assert!(
+        (largest(0, true) - largest(0, false)).abs() < 1e-9,
+        "{text}"
+    );
+
+    let calls = object["calls"].as_array().expect("a list");
+    let conversions = |form: &str, call: &str| {
+        let mut calls = calls.iter();
+        let found = calls.find(|call| call["form"] == form && call["contpte"] == true);
+        found.map(|found| found[call]["conversions"].clone())
+    };
+    for call in ["fork", "munmap"] {
+        assert_eq!(conversions("batched", call), Some(0.into()), "{call}");
+        assert!(conversions("single", call).and_then(|count| count.as_u64()) >= Some(32));
+    }
+
+    let csv = std::fs::read_to_string(csv).expect("the table is written");
+    assert!(csv.starts_with("table,row,column,value\n"));
+    let svg = std::fs::read_to_string(svg).expect("the image is written");
+    assert!(svg.contains("64 KiB folios, contpte") && svg.trim_end().ends_with("</svg>"));
+}
+
 #[test]
 fn what_cannot_be_measured_is_refused_at_once() {
     refused(

@@ -11,7 +11,8 @@ use vmsa::Granule;
 use super::machine::{Setting, measure};
 
 const VA: u64 = 1 << 32;
-const BYTES: u64 = 2 << 20;
+/// Size of the folio that is forked and unmapped.
+pub const FOLIO_BYTES: u64 = 2 << 20;
 
 /// How a kernel goes through the entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,11 +77,11 @@ pub fn measure_one(
             dsbs: after[2] - before[2],
             conversions: after[3] - before[3],
         };
-        let map = Map::anonymous(VA, BYTES, Protection::READ_WRITE);
+        let map = Map::anonymous(VA, FOLIO_BYTES, Protection::READ_WRITE);
         thread.mmap(&map).await?;
         thread.user_store(VA, AccessSize::Double, 1).await?;
         let start = cost();
-        thread.munmap(VA, BYTES).await?;
+        thread.munmap(VA, FOLIO_BYTES).await?;
         let munmap = difference(start, cost());
         thread.mmap(&map).await?;
         thread.user_store(VA, AccessSize::Double, 1).await?;

@@ -11,8 +11,9 @@ mod machine;
 mod published;
 mod sweep;
 
+use cosim::dut::configs;
 use cosim::experiment::{Context, Experiment, ExperimentError, Report};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use vmsa::Granule;
 
 use self::machine::Setting;
@@ -30,9 +31,9 @@ fn run(context: &mut Context<'_>) -> Result<Report, ExperimentError> {
         notes: notes(),
         ..Report::default()
     };
-    let mut figures: Vec<(&str, Value)> = Vec::new();
     let quick = context.parameters.quick;
     let largest: u64 = if quick { 1 << 20 } else { 16 << 20 };
+    let mut figures = vec![("parameters", parameters(context, largest))];
     let done = (|| -> Result<(), ExperimentError> {
         let mut curves = Vec::new();
         for setting in Setting::kernels(Granule::K4) {
@@ -87,6 +88,21 @@ fn run(context: &mut Context<'_>) -> Result<Report, ExperimentError> {
         .map(|(key, value)| (key.to_owned(), value));
     report.figures = named.collect();
     Ok(report)
+}
+
+/// The hardware measured, by the names of its parameters, and what is put on it.
+fn parameters(context: &Context<'_>, largest: u64) -> Value {
+    let name = &context.parameters.config;
+    let known = configs().iter().find(|known| known.name == *name);
+    let hardware: Map<String, Value> = known
+        .iter()
+        .flat_map(|known| known.parameters)
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect();
+    json!({
+        "hardware": hardware, "hardware_update": "access flag and dirty state",
+        "largest_working_set_bytes": largest, "folio_bytes": calls::FOLIO_BYTES,
+    })
 }
 
 fn notes() -> Vec<String> {
