@@ -101,6 +101,7 @@ const MODULES: &[&[Testbench]] = &[
     mm::asids::TESTBENCHES,
     mm::flush::TESTBENCHES,
     mm::exit::TESTBENCHES,
+    mm::out_of_memory::TESTBENCHES,
     mm::stress::TESTBENCHES,
     mm::contpte_folding::TESTBENCHES,
     mm::contpte_order::TESTBENCHES,

@@ -19,6 +19,7 @@ pub mod flags;
 pub mod flush;
 pub mod frames;
 pub mod os;
+pub mod out_of_memory;
 pub mod protect;
 pub mod stress;
 pub mod tables;

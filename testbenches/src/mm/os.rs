@@ -298,7 +298,10 @@ impl Os {
     }
 
     /// Fails unless the kernel's books agree with what its tables say. No operation is under way.
-    fn audit(&self) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub fn audit(&self) -> Result<(), Failure> {
         let audit = audit(&self.kernel, |pa| self.handle.peek(pa));
         let what = |wrong| format!("the kernel's books are wrong: {wrong}");
         audit
