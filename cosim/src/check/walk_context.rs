@@ -2,7 +2,7 @@
 //! What the descriptors of a walk mean: the granule, ASIDs and byte order that its registers give.
 
 use vmsa::geometry::{FINAL_LEVEL, contiguous_run, leaf_allowed, level_bytes};
-use vmsa::{Descriptor, Granule, SysReg, VaRange};
+use vmsa::{Descriptor, Granule, SysReg, Ttbr, VaRange};
 
 use super::registers::Registers;
 use crate::arch::invalidation::untagged;
@@ -51,6 +51,8 @@ pub struct WalkContext {
     pub va_bits: u32,
     /// The oldest and the newest ASID that may be the current one.
     pub asids: [u16; 2],
+    /// The oldest and the newest address of the first table that may be in force.
+    pub bases: [u64; 2],
     /// Whether descriptors lie in memory in the other byte order.
     pub swapped: bool,
     /// MAIR_EL1.
@@ -62,11 +64,14 @@ impl WalkContext {
         let range = VaRange::of(va);
         let tcr = registers.tcr().last()?;
         let newest = registers.asids(asid8).last()?;
+        let mut bases = registers.ttbr(range).map(Ttbr::base);
+        let oldest = bases.next()?;
         Some(Self {
             va: untagged(va),
             granule: tcr.granule(range).unwrap_or(Granule::K4),
             va_bits: 64 - u32::from(tcr.tsz(range)).clamp(16, 48),
             asids: [registers.asids(asid8).next().unwrap_or(newest), newest],
+            bases: [oldest, bases.last().unwrap_or(oldest)],
             swapped: registers.sctlr().last()?.ee(),
             mair: *registers.candidates(SysReg::Mair).last()?,
         })

@@ -77,7 +77,7 @@ pub fn forbids_elsewhere(
     memory: &Memory,
 ) -> Option<&'static str> {
     let context = &hold.context;
-    if !hold.live || hold.class() != Class::Leaf || hold.address == change.address {
+    if !hold.is_met() || hold.class() != Class::Leaf || hold.address == change.address {
         return None;
     }
     let old = leaf(context, hold.level, hold.value);

@@ -7,6 +7,7 @@ use vmsa::geometry::{level_bytes, level_lsb};
 use vmsa::{Descriptor, VaRange};
 
 use super::log::{Issued, Log};
+use super::trees::Used;
 use crate::arch::invalidation::Held;
 use crate::check::walk_context::{Class, WalkContext};
 use crate::sim::Memory;
@@ -62,6 +63,8 @@ pub struct Hold {
     pub parent: Option<u64>,
     /// Whether it may still be held. A table descriptor that is not stays known as one.
     pub live: bool,
+    /// Whether its tree has gone on under another ASID since, and this core not come back to the old one.
+    pub left: bool,
     /// The next of its group.
     next: u32,
     /// The next of the same descriptor, core and ASID.
@@ -79,6 +82,20 @@ impl Hold {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         level_bytes(self.context.granule, self.level)
+    }
+
+    /// Whether it may still be held where accesses meet it.
+    #[must_use]
+    pub fn is_met(&self) -> bool {
+        self.live && !self.left
+    }
+
+    /// Whether it was cached for `used` and for nothing else.
+    fn is_tagged(&self, used: Used) -> bool {
+        let context = &self.context;
+        let its = context.bases == [used.base; 2] && context.asids == [used.asid; 2];
+        let lower = VaRange::of(context.va) == VaRange::Lower;
+        its && lower && !self.held(false).global
     }
 
     /// What walks that read it again have in common.
@@ -138,11 +155,12 @@ impl Hold {
     }
 
     /// Whether it and `other`, of another level, surely translate some address of one address space.
-    /// A walk that began while a write of the ASID was not synchronised is of none for sure.
+    /// A walk that began while a write of the ASID was not synchronised is of none for sure. Two trees
+    /// that have had the same ASID, one after the other, say nothing of each other.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         let (own, its) = (&self.context, &other.context);
-        let sure = own.asids[0] == own.asids[1] && own.asids == its.asids;
+        let sure = own.asids[0] == own.asids[1] && own.asids == its.asids && own.bases == its.bases;
         let shared = self.held(false).global && VaRange::of(own.va) == VaRange::Upper;
         let bytes = self.bytes().max(other.bytes());
         (sure || shared) && own.granule == its.granule && (own.va ^ its.va) & !(bytes - 1) == 0
@@ -197,6 +215,7 @@ impl Holds {
             unlinked_at: u64::MAX,
             parent: read.parent,
             live: true,
+            left: false,
             next: NONE,
             twin: NONE,
         };
@@ -293,6 +312,23 @@ impl Holds {
         self.tables.clear();
         for place in 0..self.all.len() {
             self.lead(place);
+        }
+    }
+
+    /// The tree of `used` goes on under another ASID, and no core uses it under this one any more: what
+    /// was cached so is met by nothing.
+    pub fn leave(&mut self, used: Used) {
+        let its = |hold: &Hold| hold.is_tagged(used);
+        for hold in self.all.iter_mut().filter(|hold| its(hold)) {
+            hold.left = true;
+        }
+    }
+
+    /// `core` uses that tree under that ASID again: it meets what it still holds.
+    pub fn come_back(&mut self, core: u8, used: Used) {
+        let its = |hold: &Hold| hold.core == core && hold.is_tagged(used);
+        for hold in self.all.iter_mut().filter(|hold| its(hold)) {
+            hold.left = false;
         }
     }
 

@@ -16,6 +16,7 @@ mod report;
 pub(super) mod rule;
 #[cfg(test)]
 mod tests;
+mod trees;
 
 use vmsa::geometry::FINAL_LEVEL;
 use vmsa::{Descriptor, El, Tcr, TlbiScope};
@@ -25,6 +26,7 @@ use self::holds::{Hold, Holds, Read};
 use self::log::Log;
 use self::report::Change;
 use self::rule::Rule;
+use self::trees::Trees;
 use super::Violations;
 use super::walk_context::{Class, WalkContexts};
 use crate::dut::ports::{CommitKind, CoreRequest, Op, Straps, WalkEvent, WalkKind};
@@ -52,6 +54,7 @@ pub struct BbmMonitor {
     asid8: bool,
     contexts: WalkContexts,
     holds: Holds,
+    trees: Trees,
     log: Log,
     figures: Figures,
     /// Whether the back door counts as software.
@@ -82,6 +85,7 @@ impl BbmMonitor {
             asid8: straps.asid8,
             contexts: WalkContexts::new(straps.asid8),
             holds: Holds::default(),
+            trees: Trees::default(),
             log: Log::default(),
             figures: Figures::default(),
             judges_back_door: false,
@@ -202,7 +206,7 @@ impl BbmMonitor {
         let mut replaced = 0;
         let log = &self.log;
         self.holds.around(change.address, |hold| {
-            if hold.address != change.address || !hold.live {
+            if hold.address != change.address || !hold.is_met() {
                 return;
             }
             let after = hold.context.decoded(change.after);
@@ -235,7 +239,7 @@ impl BbmMonitor {
             level,
         };
         self.holds.around(change.address, |hold| {
-            if found.is_some() || !hold.live {
+            if found.is_some() || !hold.is_met() {
                 return;
             }
             let as_run = hold.address != change.address;
@@ -270,7 +274,7 @@ impl BbmMonitor {
     ) -> u64 {
         let (rule, log) = (self.rule, &self.log);
         let mut cores = 0;
-        for hold in self.holds.all().filter(|hold| hold.live) {
+        for hold in self.holds.all().filter(|hold| hold.is_met()) {
             let same = hold.address == change.address;
             let reported = hold.address == first.hold.address && hold.context == first.hold.context;
             let forbids = reported
@@ -304,6 +308,15 @@ impl Monitor for BbmMonitor {
                 issued_at,
                 ..
             } => {
+                if request.op == Op::Isb {
+                    let switched = self.trees.synchronised(*core, &self.contexts, self.asid8);
+                    for used in switched.left.into_iter().flatten() {
+                        self.holds.leave(used);
+                    }
+                    if let Some(used) = switched.returned {
+                        self.holds.come_back(*core, used);
+                    }
+                }
                 if let Op::Dsb(kind) = request.op {
                     self.log.fenced(event.cycle, *core, kind, *issued_at);
                     if self.log.is_due() {

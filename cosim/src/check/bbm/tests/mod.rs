@@ -2,6 +2,7 @@
 //! The monitor on hand-made event sequences: each step of the sequence left out, and what is free.
 
 mod structure;
+mod trees;
 
 use vmsa::{Descriptor, DsbKind, Granule, SysReg, Tcr, Tlbi, TlbiScope, Ttbr};
 
@@ -91,13 +92,17 @@ impl Scene {
         self.see(answer);
     }
 
-    /// A walk of `core` reads the descriptor at `address`.
+    /// A walk of `core`, begun below a cached table, reads the descriptor at `address`.
     fn read(&mut self, core: u8, level: u8, address: u64, va: u64) {
+        self.walk(core, level, address, va, true);
+    }
+
+    fn walk(&mut self, core: u8, level: u8, address: u64, va: u64, cached: bool) {
         let value = self.memory.coherent(address);
         for kind in [WalkKind::Begin, WalkKind::Step, WalkKind::End] {
             let cycle = self.next();
             let mut event = change_walk(walk(cycle, 1, va, kind, level, address, value), |step| {
-                step.cached_start = true;
+                step.cached_start = cached;
             });
             if let EventKind::Walk { core: own, .. } = &mut event.kind {
                 *own = core;
