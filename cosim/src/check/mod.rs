@@ -102,7 +102,7 @@ pub fn attach(simulation: &mut Simulation, straps: Straps) -> Checkers {
     simulation.add_monitor(HafMonitor::new());
     let tlb = Rc::new(RefCell::new(TlbMonitor::new(straps)));
     simulation.add_monitor(Rc::clone(&tlb));
-    simulation.add_monitor(FramesMonitor::new(tlb));
+    simulation.add_monitor(FramesMonitor::new(tlb, straps.asid8));
     simulation.add_monitor(DvmMonitor::new(info.cores));
     simulation.add_monitor(Rc::clone(&checkers.bbm));
     simulation.add_monitor(RunMonitor::new(&straps));

@@ -6,10 +6,14 @@
 //! walk may read a descriptor there, and no access that was made after the frame was given back may
 //! reach it. The upper range is the kernel's, whose linear map reaches every frame at any time.
 //!
+//! After a rollover of the ASIDs a core may go on holding what it had under one that it does not run: it
+//! meets it no more (`retired`).
+//!
 //! What the cores hold is what the checker of TLB contents says, which sees each event first. Nothing
 //! happens here before the first event about a frame.
 
 mod free;
+mod retired;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +25,7 @@ use sw_mm::{Activity, OsEvent, Phase};
 use vmsa::VaRange;
 
 use self::free::{FreeFrames, Freed, frame};
+use self::retired::Retired;
 use super::tlb::{self, Holding, TlbMonitor};
 use super::{Violation, Violations};
 use crate::dut::ports::{
@@ -40,15 +45,18 @@ const ORDER: &str = "no way to it: its descriptors invalid, then DSB ISHST, a TL
 pub struct FramesMonitor {
     tlb: Rc<RefCell<TlbMonitor>>,
     free: FreeFrames,
+    retired: Retired,
 }
 
 impl FramesMonitor {
-    /// A monitor that knows what cores hold from `tlb`, which shall see each event before it does.
+    /// A monitor that knows what cores hold from `tlb`, which shall see each event before it does;
+    /// `asid8` is hardware with 8-bit ASIDs.
     #[must_use]
-    pub fn new(tlb: Rc<RefCell<TlbMonitor>>) -> Self {
+    pub fn new(tlb: Rc<RefCell<TlbMonitor>>, asid8: bool) -> Self {
         Self {
             tlb,
             free: FreeFrames::default(),
+            retired: Retired::new(asid8),
         }
     }
 
@@ -78,6 +86,7 @@ impl FramesMonitor {
                 held.entry.held.table == table
                     && (table || VaRange::of(held.entry.held.va) == VaRange::Lower)
                     && overlap(&held.entry.target(), memory)
+                    && !self.retired.unreachable(held)
             };
             let mut holding = tlb.holdings().filter(leads);
             let Some(first) = holding.next() else {
@@ -207,6 +216,7 @@ impl Monitor for FramesMonitor {
 
     fn event(&mut self, event: &Event, _memory: &Memory, out: &mut Violations) {
         let cycle = event.cycle;
+        self.retired.event(event);
         if let EventKind::Os(told) = &event.kind {
             if told.phase == Phase::Instant {
                 self.moved(cycle, told, out);

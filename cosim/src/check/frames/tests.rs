@@ -18,7 +18,7 @@ const IS: TlbiScope = TlbiScope::InnerShareable;
 /// What the checker says of `events`, which the checker of TLB contents sees first.
 fn judged(parts: &[Vec<Event>]) -> Violations {
     let tlb = Rc::new(RefCell::new(TlbMonitor::new(Straps::default())));
-    let mut frames = FramesMonitor::new(Rc::clone(&tlb));
+    let mut frames = FramesMonitor::new(Rc::clone(&tlb), false);
     let memory = Memory::default();
     let (mut elsewhere, mut out) = (Violations::new(), Violations::new());
     for event in parts.iter().flatten() {
@@ -133,6 +133,51 @@ fn flushed_first_it_is_quiet() {
     assert_fires(&judged(&parts), "MM-06");
     let other = invalidate(20, Tlbi::vale1(IS, VA + PAGE, 1, None));
     assert_fires(&judged(&[entries.concat(), other, freed(30, PA)]), "MM-06");
+}
+
+/// Core `core` runs ASID `asid` from now on.
+fn runs(cycle: u64, core: u8, asid: u16) -> Vec<Event> {
+    let tcr = Tcr(0).with_asid16(true);
+    let events = [
+        issue(cycle, CoreRequest::msr(SysReg::Tcr, tcr.0)),
+        issue(cycle, CoreRequest::msr(SysReg::Ttbr0, Ttbr::new(asid, 0).0)),
+        issue(cycle + 1, CoreRequest::isb()),
+        response(cycle + 2, CoreRequest::isb(), |_| ()),
+    ];
+    events.map(|event| at_core(event, core)).into()
+}
+
+fn rollover(cycle: u64) -> Vec<Event> {
+    let mut events = os(cycle, Activity::AsidRollover, 0, 0);
+    for event in &mut events {
+        if let EventKind::Os(told) = &mut event.kind {
+            told.phase = Phase::Begin;
+        }
+    }
+    events
+}
+
+#[test]
+fn what_a_core_holds_of_another_generation_is_out_of_its_reach() {
+    // MM-18. The entry has the ASID 1 that `fill` gives.
+    let entry = || cached(20, 1, TlbStructure::L2);
+    let scene = |asid, parts: &[Vec<Event>]| {
+        let events = [runs(1, 0, 9), runs(10, 1, asid), entry()].concat();
+        judged(&[&[events], parts].concat())
+    };
+    assert_quiet(&scene(2, &[rollover(30), freed(40, PA)]));
+    assert_quiet(&scene(2, &[rollover(30), handed_out(40, PA)]));
+    assert_fires(&scene(2, &[freed(40, PA)]), "MM-06");
+    assert_fires(&scene(1, &[rollover(30), freed(40, PA)]), "MM-06");
+    // One that says it has thrown its TLB away is believed no more than any other.
+    let local = CoreRequest::tlbi(Tlbi::vmalle1(TlbiScope::Local));
+    let flushed = vec![at_core(response(35, local, |_| ()), 1)];
+    assert_fires(&scene(2, &[rollover(30), flushed, freed(40, PA)]), "MM-06");
+    // As soon as it runs it again, it meets what it holds.
+    assert_fires(
+        &scene(2, &[rollover(30), runs(35, 1, 1), freed(40, PA)]),
+        "MM-06",
+    );
 }
 
 #[test]
