@@ -108,6 +108,7 @@ const MODULES: &[&[Testbench]] = &[
     mm::contpte_changing::TESTBENCHES,
     mm::contpte_ageing::TESTBENCHES,
     mm::contpte_processes::TESTBENCHES,
+    mm::contpte_race::TESTBENCHES,
     mm::contpte_modes::TESTBENCHES,
     os::frames::TESTBENCHES,
     coverage::places::TESTBENCHES,

@@ -12,6 +12,7 @@ pub mod contpte_memory;
 pub mod contpte_modes;
 pub mod contpte_order;
 pub mod contpte_processes;
+pub mod contpte_race;
 pub mod contpte_scene;
 pub mod copy;
 pub mod exit;
