@@ -1,7 +1,7 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! Who has which frame, and the ways of a folio from and to the allocator.
 
-use super::Folio;
+use super::{Folio, PIN};
 use crate::cpu::Cpu;
 use crate::event::{Activity, OsEvent, Phase};
 use crate::kernel::Kernel;
@@ -109,6 +109,12 @@ impl Kernel {
             folio.lru.set(false);
             self.free_block(core, folio.pfn(), folio.order());
         }
+    }
+
+    /// Takes a pin back ([`Folio::pin`]).
+    pub fn unpin_folio(&self, core: u8, folio: &Folio) {
+        folio.unpin();
+        self.put_folio(core, folio, PIN);
     }
 }
 

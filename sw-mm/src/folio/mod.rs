@@ -19,7 +19,8 @@ use crate::rmap::AnonVma;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// References that stand for one pin (GUP_PIN_COUNTING_BIAS): a folio with so many may be pinned.
+/// References that stand for one pin (GUP_PIN_COUNTING_BIAS): a folio of one page with so many may be
+/// pinned.
 pub const PIN: u64 = 1024;
 
 /// What a folio belongs to.
@@ -48,6 +49,7 @@ pub struct Folio {
     order: Cell<u8>,
     node: Cell<NodeId>,
     references: Cell<u64>,
+    pins: Cell<u64>,
     pages: RefCell<Vec<Page>>,
     mapping: RefCell<Mapping>,
     index: Cell<u64>,
@@ -77,6 +79,7 @@ impl Folio {
             order: Cell::new(order),
             node: Cell::new(node),
             references: Cell::new(1),
+            pins: Cell::new(0),
             pages: RefCell::new((0..1u64 << order).map(|_| Page::default()).collect()),
             mapping: RefCell::default(),
             index: Cell::new(0),
@@ -158,12 +161,25 @@ impl Folio {
 
     /// Pins it: its frames stay where they are.
     pub fn pin(&self) {
+        self.pins.set(self.pins.get() + 1);
         self.get(PIN);
     }
 
+    /// A pin less. Kernel code calls [`crate::kernel::Kernel::unpin_folio`], which drops its references
+    /// too.
+    pub(crate) fn unpin(&self) {
+        self.pins.set(self.pins.get().saturating_sub(1));
+    }
+
     /// Whether somebody may have pinned it: never wrongly false (section 2).
+    ///
+    /// A large folio has a reference for each of its pages in each table, so two processes would make
+    /// one of 512 pages look pinned: its pins are counted apart (Linux: `_pincount`).
     pub fn maybe_pinned(&self) -> bool {
-        self.references.get() >= PIN
+        match self.order.get() {
+            0 => self.references.get() >= PIN,
+            _ => self.pins.get() > 0,
+        }
     }
 
     /// Entries that map any page of it.
@@ -211,5 +227,29 @@ impl Folio {
                 page.anon_exclusive.set(false);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_folio_that_is_mapped_often_does_not_look_pinned() {
+        // MM-27.
+        let (small, large) = [0, 9]
+            .map(|order| Folio::new(Pfn(512), order, NodeId(0)))
+            .into();
+        for folio in [&small, &large] {
+            assert!(!folio.maybe_pinned());
+            folio.pin();
+            assert!(folio.maybe_pinned());
+            folio.unpin();
+            folio.put(PIN);
+            // As many as two tables have entries for 512 pages.
+            folio.get(1024);
+        }
+        assert!(small.maybe_pinned(), "never wrongly false");
+        assert!(!large.maybe_pinned());
     }
 }

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::table::Found;
 use crate::contpte;
 use crate::cpu::Cpu;
-use crate::folio::{Folio, PIN};
+use crate::folio::Folio;
 use crate::pte::Pte;
 use crate::thread::Thread;
 use std::rc::Rc;
@@ -92,7 +92,7 @@ impl<C: Cpu> Thread<C> {
         if dirty {
             pinned.folio.dirty.set(true);
         }
-        self.kernel.put_folio(self.core, &pinned.folio, PIN);
+        self.kernel.unpin_folio(self.core, &pinned.folio);
     }
 }
 

@@ -94,7 +94,7 @@ impl<C: Cpu> World<C> {
         };
         let Pin { folio, pfn } = self.pins.swap_remove(chosen);
         let moved = folio.pfn() != pfn || folio.references() < PIN;
-        self.kernel.put_folio(core as u8, &folio, PIN);
+        self.kernel.unpin_folio(core as u8, &folio);
         match moved {
             true => Err(format!("pinned {pfn} is now {} (MM-27)", folio.pfn()).into()),
             false => Ok(()),
