@@ -130,16 +130,10 @@ impl<C: Cpu> Thread<C> {
     ) -> Result<u64, Error> {
         let vma = space.find(va).ok_or(Error::NotMapped)?;
         space.insert(vma.copy_at(to, new_bytes, va));
-        let moved = {
-            let _walkers = self.lock_rmap(&vma).await;
-            let moved = self.move_tables(space, va, to, bytes).await;
-            if moved.is_err() {
-                // The tables at the old address are still there, so this needs no memory.
-                self.move_tables(space, to, va, bytes).await?;
-            }
-            moved
-        };
+        let moved = self.move_tables(space, &vma, (va, to), bytes).await;
         if let Err(error) = moved {
+            // The tables at the old address are still there, so this needs no memory.
+            self.move_tables(space, &vma, (to, va), bytes).await?;
             self.unmap_locked(space, to, to + new_bytes).await?;
             return Err(error);
         }
@@ -147,8 +141,8 @@ impl<C: Cpu> Thread<C> {
         Ok(to)
     }
 
-    /// Keeps walkers of the reverse map out, who would miss a page that moves from an area that they
-    /// have yet to look at to one that they have looked at.
+    /// Keeps walkers of the reverse map out while entries move, who would miss a page that moves from an
+    /// area that they have yet to look at to one that they have looked at.
     async fn lock_rmap(&self, vma: &Vma) -> (Option<Guard>, Option<Guard>) {
         let anon = match vma.anon_vma() {
             Some(anon_vma) => Some(anon_vma.lock.lock(&self.held).await),
@@ -164,8 +158,8 @@ impl<C: Cpu> Thread<C> {
     async fn move_tables(
         &self,
         space: &Rc<AddressSpace>,
-        from: u64,
-        to: u64,
+        vma: &Vma,
+        (from, to): (u64, u64),
         bytes: u64,
     ) -> Result<(), Error> {
         let kernel = &self.kernel;
@@ -189,6 +183,8 @@ impl<C: Cpu> Thread<C> {
                     };
                     let room = (old.end(kernel) - va).min(table.end(kernel) - new);
                     let bytes = room.min(bytes - done);
+                    // Not around what takes memory, which reclaim might have to make.
+                    let _walkers = self.lock_rmap(vma).await;
                     self.move_ptes(space, (&old, va), (&table, new), bytes)
                         .await?;
                     done += bytes;
