@@ -142,6 +142,10 @@ counters! {
     user_faults,
     /// Large leaves split.
     splits,
+    /// Large folios split.
+    folio_splits,
+    /// Pages that reclaim took out of memory.
+    reclaimed,
 }
 
 /// A count.

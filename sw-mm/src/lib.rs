@@ -55,6 +55,7 @@ pub mod page;
 pub mod pgtable;
 pub mod policy;
 pub mod pte;
+pub mod reclaim;
 pub mod rmap;
 pub mod swap;
 pub mod thread;

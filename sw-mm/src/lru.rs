@@ -24,6 +24,17 @@ impl Lru {
             .collect()
     }
 
+    /// Makes a folio the last one of its node, if it is listed.
+    pub(crate) fn rotate(&self, folio: &Rc<Folio>) {
+        let mut nodes = self.nodes.borrow_mut();
+        if let Some(list) = nodes.get_mut(&folio.node())
+            && folio.lru.get()
+        {
+            list.retain(|other| !std::ptr::eq(other.as_ptr(), Rc::as_ptr(folio)));
+            list.push_back(Rc::downgrade(folio));
+        }
+    }
+
     fn push(&self, folio: &Rc<Folio>) {
         let mut nodes = self.nodes.borrow_mut();
         let list = nodes.entry(folio.node()).or_default();

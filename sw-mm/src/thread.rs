@@ -5,7 +5,7 @@ use crate::event::{Activity, OsEvent, Phase};
 use crate::kernel::Kernel;
 use crate::lock::Held;
 use crate::mm::AddressSpace;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// A thread. It stays on its core; several threads of one core take turns at each `await`.
@@ -19,6 +19,8 @@ pub struct Thread<C> {
     pub core: u8,
     /// Locks that it holds.
     pub held: Rc<Held>,
+    /// It frees memory, so that its own allocations may use the reserve.
+    pub(crate) reclaiming: Cell<bool>,
     space: RefCell<Option<Rc<AddressSpace>>>,
 }
 
@@ -30,6 +32,7 @@ impl<C> Thread<C> {
             cpu,
             core,
             held: Held::new(kernel.lock_violations()),
+            reclaiming: Cell::new(false),
             space: RefCell::default(),
         }
     }

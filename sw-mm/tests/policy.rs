@@ -128,7 +128,11 @@ fn pages_come_from_the_node_of_the_core_unless_a_policy_says_otherwise() {
 
 #[test]
 fn a_binding_policy_fails_rather_than_to_go_elsewhere_and_the_others_go_elsewhere() {
-    let setup = boot(nodes());
+    // No page can go to swap to make room.
+    let setup = boot(KernelConfig {
+        swap_slots: 0,
+        ..nodes()
+    });
     run(&setup, async |threads| {
         let thread = &threads[0];
         map(thread, VA, 200 * PAGE).await?;

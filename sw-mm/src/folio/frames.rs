@@ -119,12 +119,21 @@ impl Kernel {
 }
 
 impl<C: Cpu> Thread<C> {
+    /// As [`Kernel::allocate_folio`]; makes room if there is none.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], or the fault of an access.
+    pub async fn allocate_folio(&self, request: &Request) -> Result<(Rc<Folio>, bool), Error> {
+        let allocate = |request: &Request| self.kernel.allocate_folio(self.core, request);
+        self.allocate_with(request, allocate).await
+    }
+
     /// A new folio that holds zeros.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], or the fault of a store.
     pub async fn allocate_zeroed_folio(&self, request: &Request) -> Result<Rc<Folio>, Error> {
-        let (folio, zeroed) = self.kernel.allocate_folio(self.core, request)?;
+        let (folio, zeroed) = self.allocate_folio(request).await?;
         if !zeroed {
             let pa = self.kernel.pa(folio.pfn());
             let bytes = self.kernel.granule().bytes() << folio.order();

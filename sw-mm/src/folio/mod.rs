@@ -228,6 +228,12 @@ impl Folio {
             }
         }
     }
+
+    /// Makes it a folio of its first page. Nothing maps the others.
+    pub(crate) fn cut_tail(&self) {
+        self.order.set(0);
+        self.pages.borrow_mut().truncate(1);
+    }
 }
 
 #[cfg(test)]

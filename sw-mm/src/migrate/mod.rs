@@ -8,8 +8,10 @@
 //! | module | idea |
 //! | --- | --- |
 //! | `entries` | entries become migration entries, and entries again |
+//! | `split` | a large folio becomes small ones |
 
 mod entries;
+mod split;
 
 use crate::contpte;
 use crate::cpu::Cpu;

@@ -117,7 +117,7 @@ impl<C: Cpu> Thread<C> {
         page: u64,
     ) -> Result<Rc<Folio>, Error> {
         let request = self.request_for(&fault.space, &fault.vma, fault.va, 0);
-        let (copy, _) = self.kernel.allocate_folio(self.core, &request)?;
+        let (copy, _) = self.allocate_folio(&request).await?;
         let bytes = self.kernel.granule().bytes();
         let _span = self.span(Activity::CopyPage, fault.space.number(), fault.va, bytes);
         if let Err(error) = self.copy_pages((from, page), (&copy, 0), 1).await {

@@ -231,7 +231,7 @@ impl<C: Cpu> Thread<C> {
         (folio, page): (&Rc<Folio>, u64),
     ) -> Result<(), Error> {
         let request = self.request_for(child, vma, va, 0);
-        let (copy, _) = self.kernel.allocate_folio(self.core, &request)?;
+        let (copy, _) = self.allocate_folio(&request).await?;
         if let Err(error) = self.copy_pages((folio, page), (&copy, 0), 1).await {
             self.kernel.put_folio(self.core, &copy, 1);
             return Err(error);

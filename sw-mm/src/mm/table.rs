@@ -65,7 +65,8 @@ impl Table {
     ) -> Result<Rc<Self>, Error> {
         let kernel = &thread.kernel;
         let request = Request::new(0, kernel.node_of_core(thread.core));
-        let block = kernel.allocate_block(thread.core, &request)?;
+        let allocate = |request: &Request| kernel.allocate_block(thread.core, request);
+        let block = thread.allocate_with(&request, allocate).await?;
         let pa = kernel.pa(block.pfn);
         if !block.zeroed {
             let cleared = thread.clear_memory(pa, kernel.granule().bytes()).await;

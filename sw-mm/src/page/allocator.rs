@@ -205,6 +205,12 @@ impl PageAllocator {
             .set(nth.map(|nth| self.attempts.get().saturating_add(nth)));
     }
 
+    /// Whether the last attempt failed because it was told to: nothing helps against that.
+    pub fn failed_on_demand(&self) -> bool {
+        let last = self.attempts.get().checked_sub(1);
+        last.is_some() && self.fail_at.get() == last
+    }
+
     /// Checks the books: frame states, free lists and counts agree, blocks are aligned and merged,
     /// free and used pages add up per node. Looks at every frame.
     ///

@@ -56,7 +56,7 @@ impl<C: Cpu> Thread<C> {
             return Ok(Some(self.lock_cached(folio).await));
         }
         let request = self.request_for(&fault.space, &fault.vma, fault.va, 0);
-        let (new, _) = self.kernel.allocate_folio(self.core, &request)?;
+        let (new, _) = self.allocate_folio(&request).await?;
         // Of those who come here at once one claims the slot; the others find its folio, or nothing.
         let locked = match self.try_lock_folio(&new) {
             Some(locked) if swap.claim(entry) => locked,

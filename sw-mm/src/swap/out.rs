@@ -15,11 +15,11 @@ use std::rc::Rc;
 const UNMAPPED: u64 = 2;
 
 impl<C: Cpu> Thread<C> {
-    /// Takes the private memory in `folio` out of memory. The caller has a reference of its own, which
-    /// it gives up: the folio is freed on success.
+    /// Takes the private memory in `folio` out of memory; a large folio is split first. The folio is
+    /// freed on success.
     ///
     /// # Errors
-    /// [`Error::Busy`] if somebody holds it where it is, [`Error::OutOfMemory`] without a free slot,
+    /// [`Error::Busy`] or [`Error::Again`] if somebody holds it where it is, [`Error::OutOfMemory`] without a free slot,
     /// [`Error::Invalid`] for anything but private memory, or the fault of an access. The folio stays
     /// in memory then, if perhaps unmapped.
     pub async fn swap_out(&self, folio: &Rc<Folio>) -> Result<(), Error> {
@@ -28,10 +28,29 @@ impl<C: Cpu> Thread<C> {
         }
         folio.get(1);
         let locked = self.lock_folio(folio).await;
-        let done = self.swap_out_locked(folio).await;
+        let split = self.split_for_swap(folio).await;
+        let mut done = match split {
+            Ok(_) => self.swap_out_locked(folio).await,
+            Err(ref error) => Err(error.clone()),
+        };
         drop(locked);
         self.kernel.put_folio(self.core, folio, 1);
+        for page in split.unwrap_or_default() {
+            let more = Box::pin(self.swap_out(&page)).await;
+            // A page that is gone by itself is none the less out of memory.
+            done = done.and(more.or_else(|error| match error {
+                Error::NotMapped => Ok(()),
+                error => Err(error),
+            }));
+        }
         done
+    }
+
+    async fn split_for_swap(&self, folio: &Rc<Folio>) -> Result<Vec<Rc<Folio>>, Error> {
+        match folio.is_anon() {
+            true => self.split_folio_locked(folio).await,
+            false => Ok(Vec::new()),
+        }
     }
 
     /// [`Thread::swap_out`] with the folio locked and a reference to it, which the caller drops.
@@ -41,10 +60,11 @@ impl<C: Cpu> Thread<C> {
         if !folio.is_anon() && folio.swap.get().is_none() || folio.order() > 0 {
             return Err(Error::Invalid("only private pages are swapped"));
         }
-        if folio.maybe_pinned() {
+        let swap = &self.kernel.swap;
+        let cached = u64::from(folio.swap.get().is_some());
+        if folio.maybe_pinned() || folio.references() != folio.mapcount() + cached + 1 {
             return Err(Error::Busy);
         }
-        let swap = &self.kernel.swap;
         let entry = match folio.swap.get() {
             Some(entry) => entry,
             None => {
