@@ -37,6 +37,8 @@ pub struct KernelConfig {
     /// Orders of folios, ascending, that an anonymous fault tries from the largest down; order 0 is
     /// always tried last.
     pub anonymous_orders: Vec<u8>,
+    /// Transparent huge pages in areas that ask for them.
+    pub huge: bool,
     /// Memory of each node.
     pub nodes: Vec<NodeConfig>,
     /// Distances between nodes as in the SLIT; empty: 10 to itself, 20 to another.
@@ -61,6 +63,7 @@ impl KernelConfig {
             range_tlbi: true,
             contpte: contpte::Config::default(),
             anonymous_orders: Vec::new(),
+            huge: false,
             nodes: vec![NodeConfig {
                 base,
                 bytes,
@@ -140,6 +143,8 @@ counters! {
     promotions,
     /// Faults that waited for user space.
     user_faults,
+    /// Large leaves mapped.
+    huge_faults,
     /// Large leaves split.
     splits,
     /// Large folios split.

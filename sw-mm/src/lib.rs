@@ -45,6 +45,7 @@ pub mod folio;
 pub mod frame;
 pub mod functional;
 mod give_way;
+pub mod huge;
 pub mod kernel;
 pub mod linear_map;
 pub mod lock;

@@ -11,8 +11,10 @@ use crate::contpte;
 use crate::cpu::Cpu;
 use crate::event::Activity;
 use crate::folio::{Folio, Mapping};
+use crate::huge::is_block;
 use crate::mm::Error;
 use crate::page::{NodeId, Request};
+use crate::pte::raw;
 use crate::thread::Thread;
 use std::rc::Rc;
 
@@ -126,6 +128,14 @@ impl<C: Cpu> Thread<C> {
                 continue;
             }
             let first = span.table.entry(&self.kernel, span.va)?;
+            if span.block {
+                let pte = raw::get(self, first).await?;
+                let page = self.page_of_block(first, pte, span.va);
+                if is_block(pte) && self.maps(page, folio, span.page) {
+                    used |= raw::test_and_clear_young(self, first).await?;
+                }
+                continue;
+            }
             let mut done = 0;
             while done < span.count {
                 let ptr = first.offset(done as i64);
@@ -165,7 +175,7 @@ impl<C: Cpu> Thread<C> {
         let _walk = self.rmap_lock(folio).await;
         for span in self.rmap_spans(folio).await? {
             let _ptl = span.table.lock.lock(&self.held).await;
-            if span.table.dead.get() {
+            if span.table.dead.get() || span.block {
                 continue;
             }
             let ptr = span.table.entry(&self.kernel, span.va)?;

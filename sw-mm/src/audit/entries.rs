@@ -75,6 +75,37 @@ impl<R: Fn(u64) -> u64> Auditor<'_, R> {
         self.runs(space.number(), table, &entries)
     }
 
+    /// A block is judged as the pages that it stands for.
+    pub(super) fn block(
+        &mut self,
+        space: &Rc<AddressSpace>,
+        va: u64,
+        block: Pte,
+        pages: &mut Pages,
+    ) -> Result<(), Disagreement> {
+        let granule = self.granule();
+        self.census.entries += 1;
+        for page in 0..granule.entries() {
+            let at = At {
+                space: space.number(),
+                va: va + (page << granule.shift()),
+                pte: block.as_page().advance(granule, page as i64),
+            };
+            let Some(area) = space.find(at.va) else {
+                return Err(Disagreement::NoArea {
+                    space: at.space,
+                    va: at.va,
+                    pte: block,
+                });
+            };
+            if !block.present() || block.special() || block.cont() {
+                return Err(at.wrong(Wrong::Unknown));
+            }
+            self.page(at, &area, pages)?;
+        }
+        Ok(())
+    }
+
     fn page(&mut self, at: At, area: &Vma, pages: &mut Pages) -> Result<(), Disagreement> {
         let (pte, protection) = (at.pte, area.protection());
         let granule = self.granule();

@@ -2,8 +2,10 @@
 //! The tree of an address space: each table is linked once, at its place, and needed.
 
 use super::{Auditor, Disagreement, Pages};
+use crate::huge;
 use crate::mm::{AddressSpace, Table};
 use crate::page::Pfn;
+use crate::pte::Pte;
 use std::rc::Rc;
 use vmsa::{Descriptor, geometry};
 
@@ -70,6 +72,10 @@ impl<R: Fn(u64) -> u64> Auditor<'_, R> {
                 continue;
             }
             let va = table.base + index * bytes;
+            if table.level == huge::LEVEL && self.kernel.config().huge && !entry.is_table_bit() {
+                self.block(space, va, Pte(entry.0), pages)?;
+                continue;
+            }
             let (pa, level) = (entry.next_table(granule), table.level + 1);
             if entry != Descriptor::table(pa) {
                 return Err(Disagreement::StrayTable {

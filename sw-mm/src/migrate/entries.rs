@@ -38,9 +38,11 @@ impl<C: Cpu> Thread<C> {
     /// for all.
     ///
     /// # Errors
-    /// [`Error::Busy`] if the folio is pinned, or the fault of an access. Entries may be left behind
-    /// then.
+    /// [`Error::Busy`] if the folio is pinned, [`Error::Again`] if a fork comes in between,
+    /// [`Error::OutOfMemory`] if a block could not be split, or the fault of an access. Entries may be
+    /// left behind then.
     pub(crate) async fn unmap_for_migration(&self, folio: &Rc<Folio>) -> Result<(), Error> {
+        self.split_blocks_of(folio).await?;
         let mut begun = Begun::default();
         let unmapped = self.unmap_spans(folio, &mut begun).await;
         if !begun.0.is_empty() {
@@ -55,6 +57,10 @@ impl<C: Cpu> Thread<C> {
             let _ptl = span.table.lock.lock(&self.held).await;
             if span.table.dead.get() {
                 continue;
+            }
+            if span.block {
+                // A child got one meanwhile.
+                return Err(Error::Again);
             }
             let first = span.table.entry(&self.kernel, span.va)?;
             let mut done = 0;
@@ -130,7 +136,7 @@ impl<C: Cpu> Thread<C> {
         let _walk = self.rmap_lock(folio).await;
         for span in self.rmap_spans(folio).await? {
             let _ptl = span.table.lock.lock(&self.held).await;
-            if span.table.dead.get() {
+            if span.table.dead.get() || span.block {
                 continue;
             }
             let first = span.table.entry(&self.kernel, span.va)?;

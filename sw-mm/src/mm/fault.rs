@@ -98,13 +98,14 @@ impl<C: Cpu> Thread<C> {
     }
 
     async fn handle_mm_fault(&self, fault: &Fault) -> Result<Outcome, Error> {
+        if self.fault_huge(fault).await? {
+            return Ok(Outcome::Done);
+        }
         let table = match fault.space.walk_or_make(self, fault.va).await? {
             Found::Table(table) => table,
-            Found::Block(_, ptr, pte) => {
-                return Err(Error::Corrupt {
-                    entry: pte.0,
-                    va: ptr.va,
-                });
+            Found::Block(table, ..) => {
+                self.fault_block(fault, &table).await?;
+                return Ok(Outcome::Done);
             }
             Found::Nothing(_) => return Ok(Outcome::Done),
         };

@@ -104,10 +104,16 @@ impl<C: Cpu> Thread<C> {
     /// Removes the leaf entry of the page at `va` from the TLB of this core: after a fault that a
     /// stale entry caused (MM-13).
     pub async fn flush_page_local(&self, space: &AddressSpace, va: u64) {
-        let bytes = self.kernel.granule().bytes();
+        self.flush_leaf_local(space, va, geometry::FINAL_LEVEL)
+            .await;
+    }
+
+    /// As [`Thread::flush_page_local`], for a leaf of `level`.
+    pub(crate) async fn flush_leaf_local(&self, space: &AddressSpace, va: u64, level: u8) {
+        let bytes = geometry::level_bytes(self.kernel.granule(), level);
         let _span = self.span(Activity::Flush, space.number(), va, bytes);
         self.cpu.dsb(DsbKind::NSHST).await;
-        let hint = Some((self.kernel.granule(), geometry::FINAL_LEVEL));
+        let hint = Some((self.kernel.granule(), level));
         let op = Tlbi::vale1(TlbiScope::Local, va, space.context.asid(), hint);
         self.invalidate(op).await;
         self.kernel.counters.dsbs.increment();

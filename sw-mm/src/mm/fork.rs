@@ -90,11 +90,12 @@ impl<C: Cpu> Thread<C> {
                     let bytes = geometry::level_bytes(granule, level);
                     va = (va & !(bytes - 1)).saturating_add(bytes);
                 }
-                Found::Block(_, ptr, pte) => {
-                    return Err(Error::Corrupt {
-                        entry: pte.0,
-                        va: ptr.va,
-                    });
+                Found::Block(from, ..) => {
+                    let whole = self.whole_block(va, vma.start(), vma.end());
+                    match whole {
+                        Some(end) if self.copy_block(child, &from, va).await? => va = end,
+                        _ => self.split_block(parent, &from, va).await?,
+                    }
                 }
                 Found::Table(from) => {
                     let Found::Table(to) = child.walk_or_make(self, va).await? else {

@@ -11,6 +11,8 @@ use crate::thread::Thread;
 /// What to do with the pages of a range from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Advice {
+    /// Large folios, as large as a block (MADV_HUGEPAGE).
+    HugePage,
     /// No large folios (MADV_NOHUGEPAGE). Those that are there stay.
     NoHugePage,
     /// A child does not get the range (MADV_DONTFORK).
@@ -22,6 +24,11 @@ pub enum Advice {
 impl Advice {
     const fn apply(self, flags: VmaFlags) -> VmaFlags {
         match self {
+            Self::HugePage => VmaFlags {
+                huge: true,
+                no_huge: false,
+                ..flags
+            },
             Self::NoHugePage => VmaFlags {
                 huge: false,
                 no_huge: true,

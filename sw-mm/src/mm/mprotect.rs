@@ -69,12 +69,15 @@ impl<C: Cpu> Thread<C> {
                     let bytes = geometry::level_bytes(granule, level);
                     va = (va & !(bytes - 1)).saturating_add(bytes);
                 }
-                Found::Block(_, ptr, pte) => {
-                    return Err(Error::Corrupt {
-                        entry: pte.0,
-                        va: ptr.va,
-                    });
-                }
+                Found::Block(table, ..) => match self.whole_block(va, vma.start(), vma.end()) {
+                    Some(stop) => {
+                        let modify = |pte| self.modify(vma, pte);
+                        if self.protect_block(space, &table, va, modify).await? {
+                            va = stop;
+                        }
+                    }
+                    None => self.split_block(space, &table, va).await?,
+                },
                 Found::Table(table) => {
                     let end = vma.end().min(table.end(&self.kernel));
                     changed |= self.change_table(space, vma, &table, (va, end)).await?;

@@ -171,12 +171,7 @@ impl<C: Cpu> Thread<C> {
                     let below = geometry::level_bytes(kernel.granule(), level);
                     done += below - (va & (below - 1));
                 }
-                Found::Block(_, ptr, pte) => {
-                    return Err(Error::Corrupt {
-                        entry: pte.0,
-                        va: ptr.va,
-                    });
-                }
+                Found::Block(table, ..) => self.split_block(space, &table, va).await?,
                 Found::Table(old) => {
                     let Found::Table(table) = space.walk_or_make(self, new).await? else {
                         return Err(Error::Exists);

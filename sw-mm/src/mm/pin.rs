@@ -7,7 +7,8 @@ use super::table::Found;
 use crate::contpte;
 use crate::cpu::Cpu;
 use crate::folio::Folio;
-use crate::pte::Pte;
+use crate::huge::is_block;
+use crate::pte::{Pte, raw};
 use crate::thread::Thread;
 use std::rc::Rc;
 use vmsa::{AccessFault, El, FaultKind, Fsc};
@@ -59,11 +60,20 @@ impl<C: Cpu> Thread<C> {
         let space = self.space().ok_or(Error::segv(va))?;
         let _mmap = space.mmap_lock.read(&self.held).await;
         let vma = space.find(va).ok_or(Error::segv(va))?;
-        let Found::Table(table) = space.walk(self, va).await? else {
+        let found = space.walk(self, va).await?;
+        let block = matches!(found, Found::Block(..));
+        let (Found::Table(table) | Found::Block(table, ..)) = found else {
             return Ok(Pin::Absent);
         };
         let _ptl = table.lock.lock(&self.held).await;
-        let pte = contpte::get(self, table.entry(&self.kernel, va)?).await?;
+        let ptr = table.entry(&self.kernel, va)?;
+        let pte = match block {
+            true => match raw::get(self, ptr).await? {
+                pte if is_block(pte) => self.page_of_block(ptr, pte, va),
+                _ => return Ok(Pin::Absent),
+            },
+            false => contpte::get(self, ptr).await?,
+        };
         if !pte.valid() {
             return Ok(Pin::Absent);
         }

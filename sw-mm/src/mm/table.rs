@@ -128,9 +128,10 @@ impl AddressSpace {
         while table.level < geometry::FINAL_LEVEL {
             let ptr = table.entry(&thread.kernel, va)?;
             let entry = read(thread, ptr).await?;
-            if !entry.valid() {
+            if entry.0 == 0 {
                 return Ok(Found::Nothing(table.level));
             }
+            // A block is one too while hardware may not use it.
             if !entry.is_table_bit() {
                 return Ok(Found::Block(table, ptr, Pte(entry.0)));
             }
@@ -145,11 +146,25 @@ impl AddressSpace {
     /// # Errors
     /// [`Error::OutOfMemory`], the fault of an access, or [`Error::Corrupt`].
     pub async fn walk_or_make<C: Cpu>(&self, thread: &Thread<C>, va: u64) -> Result<Found, Error> {
+        self.walk_or_make_to(thread, va, geometry::FINAL_LEVEL)
+            .await
+    }
+
+    /// As [`AddressSpace::walk_or_make`], down to the table of `level`.
+    ///
+    /// # Errors
+    /// As [`AddressSpace::walk_or_make`].
+    pub(crate) async fn walk_or_make_to<C: Cpu>(
+        &self,
+        thread: &Thread<C>,
+        va: u64,
+        level: u8,
+    ) -> Result<Found, Error> {
         let mut table = Rc::clone(&self.root);
-        while table.level < geometry::FINAL_LEVEL {
+        while table.level < level {
             let ptr = table.entry(&thread.kernel, va)?;
             let mut entry = read(thread, ptr).await?;
-            if !entry.valid() {
+            if entry.0 == 0 {
                 self.make(thread, &table, va).await?;
                 entry = read(thread, ptr).await?;
             }
@@ -169,7 +184,7 @@ impl AddressSpace {
         let ptr = above.entry(kernel, va)?;
         let linked = {
             let _upper = self.upper_lock.lock(&thread.held).await;
-            let vacant = !read(thread, ptr).await?.valid();
+            let vacant = read(thread, ptr).await?.0 == 0;
             if vacant {
                 self.link(thread, ptr, &new).await?;
             }

@@ -34,12 +34,14 @@ impl<C: Cpu> Thread<C> {
         while va < end {
             match space.walk(self, va).await? {
                 Found::Nothing(level) => va = next(va, geometry::level_bytes(granule, level)),
-                Found::Block(_, ptr, pte) => {
-                    return Err(Error::Corrupt {
-                        entry: pte.0,
-                        va: ptr.va,
-                    });
-                }
+                Found::Block(table, ..) => match self.whole_block(va, start, end) {
+                    Some(stop) => {
+                        if self.zap_block(gather, space, &table, va).await? {
+                            va = stop;
+                        }
+                    }
+                    None => self.split_block(space, &table, va).await?,
+                },
                 Found::Table(table) => {
                     let stop = end.min(table.end(&self.kernel));
                     self.zap_table(gather, space, &table, va, stop).await?;

@@ -17,6 +17,7 @@ use crate::page::Pfn;
 use std::fmt;
 use vmsa::{Descriptor, Granule};
 
+const TABLE_OR_PAGE: u64 = 1 << 1;
 const SOFTWARE_DIRTY: u64 = 1 << 55;
 const SPECIAL: u64 = 1 << 56;
 const PROT_NONE: u64 = 1 << 58;
@@ -171,6 +172,18 @@ impl Pte {
     #[must_use]
     pub const fn advance(self, granule: Granule, pages: i64) -> Self {
         Self(self.0.wrapping_add_signed(pages << granule.shift()))
+    }
+
+    /// The same as a leaf of a level above the last.
+    #[must_use]
+    pub const fn as_block(self) -> Self {
+        Self(self.0 & !TABLE_OR_PAGE)
+    }
+
+    /// The same as a leaf of the last level: the first page of what was a block.
+    #[must_use]
+    pub const fn as_page(self) -> Self {
+        Self(self.0 | TABLE_OR_PAGE)
     }
 
     /// Access flag.

@@ -4,6 +4,7 @@
 use super::{AddressSpace, Vma};
 use crate::cpu::Cpu;
 use crate::folio::{Folio, Mapping};
+use crate::huge::is_block;
 use crate::lock::Guard;
 use crate::mm::{Error, Found, Table};
 use crate::pte::{Kind, Pte, PtePtr, raw};
@@ -22,8 +23,10 @@ pub struct Place {
     pub table: Rc<Table>,
     /// The entry, as it was when looked at without the lock: look again under it.
     pub ptr: PtePtr,
-    /// Page of the folio.
+    /// Page of the folio, the first one of a block.
     pub page: u64,
+    /// Pages that the entry maps: one, or all of a block.
+    pub pages: u64,
 }
 
 /// Entries of one table that map consecutive pages of a folio, if they map it at all.
@@ -38,6 +41,8 @@ pub(crate) struct Span {
     pub page: u64,
     /// Pages.
     pub count: u64,
+    /// The table has one entry for all of them: a block, or what was one when it was looked at.
+    pub block: bool,
 }
 
 impl<C: Cpu> Thread<C> {
@@ -50,17 +55,26 @@ impl<C: Cpu> Thread<C> {
         let mut places = Vec::new();
         for span in self.rmap_spans(folio).await? {
             let first = span.table.entry(&self.kernel, span.va)?;
+            let place = |ptr, page, pages| Place {
+                space: Rc::clone(&span.space),
+                vma: Rc::clone(&span.vma),
+                table: Rc::clone(&span.table),
+                ptr,
+                page,
+                pages,
+            };
+            if span.block {
+                let pte = raw::get(self, first).await?;
+                let page = self.page_of_block(first, pte, span.va);
+                if is_block(pte) && self.maps(page, folio, span.page) {
+                    places.push(place(first, span.page, span.count));
+                }
+                continue;
+            }
             for offset in 0..span.count {
-                let page = span.page + offset;
-                let ptr = first.offset(offset as i64);
+                let (ptr, page) = (first.offset(offset as i64), span.page + offset);
                 if self.maps(raw::get(self, ptr).await?, folio, page) {
-                    places.push(Place {
-                        space: Rc::clone(&span.space),
-                        vma: Rc::clone(&span.vma),
-                        table: Rc::clone(&span.table),
-                        ptr,
-                        page,
-                    });
+                    places.push(place(ptr, page, 1));
                 }
             }
         }
@@ -90,29 +104,38 @@ impl<C: Cpu> Thread<C> {
             while page < reach.end {
                 let left = reach.end - page;
                 let below = |bytes: u64| ((va & !(bytes - 1)) + bytes - va) >> granule.shift();
-                let count = match reach.space.walk(self, va).await? {
-                    Found::Nothing(level) => below(geometry::level_bytes(granule, level)),
-                    Found::Block(..) => below(geometry::level_bytes(granule, 2)),
-                    Found::Table(table) => {
-                        let end = table.end(&self.kernel);
-                        let count = ((end - va) >> granule.shift()).min(left);
-                        let (space, vma) = (Rc::clone(&reach.space), Rc::clone(&reach.vma));
-                        spans.push(Span {
-                            space,
-                            vma,
-                            table,
-                            va,
-                            page,
-                            count,
-                        });
-                        count
-                    }
+                let found = reach.space.walk(self, va).await?;
+                let count = match &found {
+                    Found::Nothing(level) => below(geometry::level_bytes(granule, *level)),
+                    Found::Block(_, ptr, _) => below(1 << ptr.shift),
+                    Found::Table(table) => (table.end(&self.kernel) - va) >> granule.shift(),
                 };
+                let count = count.min(left);
+                let block = matches!(found, Found::Block(..));
+                if let Found::Table(table) | Found::Block(table, ..) = found {
+                    let (space, vma) = (Rc::clone(&reach.space), Rc::clone(&reach.vma));
+                    spans.push(Span {
+                        space,
+                        vma,
+                        table,
+                        va,
+                        page,
+                        count,
+                        block,
+                    });
+                }
                 page += count;
                 va += count << granule.shift();
             }
         }
         Ok(spans)
+    }
+
+    /// What the block `pte` at `ptr` says of the page at `va`.
+    pub(crate) fn page_of_block(&self, ptr: PtePtr, pte: Pte, va: u64) -> Pte {
+        let granule = self.kernel.granule();
+        let page = (va - ptr.va) >> granule.shift();
+        pte.as_page().advance(granule, page as i64)
     }
 
     /// Whether `pte` maps page `page` of `folio`, or is a migration entry for it.

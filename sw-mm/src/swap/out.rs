@@ -103,7 +103,7 @@ impl<C: Cpu> Thread<C> {
         let _walk = self.rmap_lock(folio).await;
         for span in self.rmap_spans(folio).await? {
             let _ptl = span.table.lock.lock(&self.held).await;
-            if span.table.dead.get() {
+            if span.table.dead.get() || span.block {
                 continue;
             }
             let ptr = span.table.entry(&self.kernel, span.va)?;

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use sw_mm::AccessSize::Double;
 use sw_mm::file::File;
 use sw_mm::kernel::KernelConfig;
-use sw_mm::mm::{AddressSpace, Error, Map, Protection};
+use sw_mm::mm::{AddressSpace, Advice, Error, Map, Protection};
 use sw_mm::page::{NodeConfig, NodeId};
 use sw_mm::pte::Kind;
 use sw_mm::{Cpu, block_on, contpte};

@@ -129,37 +129,43 @@ fn the_reclaimer_of_a_node_keeps_pages_to_spare() {
 #[test]
 fn an_area_moves_while_memory_is_short() {
     // MM-23, G9: new tables need room, which reclaim makes among the pages that move.
-    let pages = 30;
-    let setup = boot(small(&config(1), pages));
-    let thread = &setup.threads[0];
-    let _space = setup.space();
-    block_on(async {
-        let stored = pages - 4;
-        map(thread, VA, stored * 0x1000).await?;
-        for index in 0..stored {
+    for huge in [false, true] {
+        let pages = if huge { 1100 } else { 30 };
+        let base = KernelConfig { huge, ..config(1) };
+        let setup = boot(small(&base, pages));
+        let thread = &setup.threads[0];
+        let _space = setup.space();
+        block_on(async {
+            let stored = pages - 4;
+            map(thread, VA, stored * 0x1000).await?;
             thread
-                .user_store(VA + index * 0x1000, Double, index)
+                .madvise(VA, stored * 0x1000, Advice::HugePage)
                 .await?;
-        }
-        // Far away, so that every level is new, and across the end of a table.
-        let to = (1 << 40) + (1 << 30) - 0x5000;
-        let remap = Remap {
-            va: VA,
-            bytes: stored * 0x1000,
-            new_bytes: stored * 0x1000,
-            to: Destination::Fixed(to),
-        };
-        thread.mremap(&remap).await?;
+            for index in 0..stored {
+                thread
+                    .user_store(VA + index * 0x1000, Double, index)
+                    .await?;
+            }
+            // Far away, so that every level is new, and across the end of a table.
+            let to = (1 << 40) + (1 << 30) - 0x5000;
+            let remap = Remap {
+                va: VA,
+                bytes: stored * 0x1000,
+                new_bytes: stored * 0x1000,
+                to: Destination::Fixed(to),
+            };
+            thread.mremap(&remap).await?;
+            setup.audit();
+            for index in 0..stored {
+                assert_eq!(thread.user_load(to + index * 0x1000, Double).await?, index);
+            }
+            Ok::<_, Error>(())
+        })
+        .expect("no error");
+        assert!(setup.kernel.counters.reclaimed.get() > 0);
         setup.audit();
-        for index in 0..stored {
-            assert_eq!(thread.user_load(to + index * 0x1000, Double).await?, index);
-        }
-        Ok::<_, Error>(())
-    })
-    .expect("no error");
-    assert!(setup.kernel.counters.reclaimed.get() > 0);
-    setup.audit();
-    setup.judge();
+        setup.judge();
+    }
 }
 
 const ROUNDS: u64 = 6;
