@@ -5,9 +5,12 @@ use crate::world::{Failure, World};
 use std::rc::Rc;
 use sw_mm::audit::Held;
 use sw_mm::folio::{Folio, PIN};
+use sw_mm::migrate::MigrateMode;
 use sw_mm::mm::{Error, Found};
-use sw_mm::page::Pfn;
+use sw_mm::page::{NodeId, Pfn};
+use sw_mm::pte::raw;
 use sw_mm::{Cpu, block_on, contpte};
+use vmsa::geometry;
 
 /// A folio whose frames have to stay where they are.
 pub struct Pin {
@@ -23,12 +26,15 @@ impl<C: Cpu> World<C> {
         };
         let thread = &self.threads[core];
         block_on(async {
-            let Found::Table(table) = space.walk(thread, va).await? else {
-                return Ok(None);
+            let pte = match space.walk(thread, va).await? {
+                Found::Nothing(_) => return Ok(None),
+                Found::Block(_, _, pte) => pte,
+                Found::Table(table) => {
+                    let ptr = table.entry(&self.kernel, space.page(va))?;
+                    let _ptl = table.lock.lock(&thread.held).await;
+                    contpte::get(thread, ptr).await?
+                }
             };
-            let ptr = table.entry(&self.kernel, space.page(va))?;
-            let _ptl = table.lock.lock(&thread.held).await;
-            let pte = contpte::get(thread, ptr).await?;
             let page = pte.present() && !pte.special();
             let folio = self.kernel.frames.folio(pte.pfn(self.kernel.granule()));
             Ok(folio.filter(|_| page))
@@ -53,6 +59,29 @@ impl<C: Cpu> World<C> {
         }
     }
 
+    /// MM-24: what is old goes, unless somebody needs it to stay.
+    pub fn reclaim(&mut self, core: usize, node: u8, pages: u8) -> Result<(), Failure> {
+        block_on(self.threads[core].reclaim(NodeId(node), pages.into()))?;
+        Ok(())
+    }
+
+    /// MM-26, MM-27.
+    pub fn migrate(&mut self, core: usize, va: u64) -> Result<(), Failure> {
+        let Some(folio) = self.folio_at(core, va)? else {
+            return Ok(());
+        };
+        let target = NodeId(1 - folio.node().0);
+        let pinned = folio.maybe_pinned();
+        let moving = self.threads[core].migrate(&folio, target, MigrateMode::Sync);
+        match block_on(moving) {
+            Ok(_) if pinned => Err("a pinned page was moved (MM-27)".into()),
+            Ok(moved) if self.kernel.memory.node_of(moved.pfn()) == Some(target) => Ok(()),
+            Ok(moved) => Err(format!("{} is not on {target:?} (MM-26)", moved.pfn()).into()),
+            Err(Error::Busy) if pinned => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// MM-11.
     pub fn age(&mut self, core: usize, va: u64, flush: bool) -> Result<(), Failure> {
         let folio = self.folio_at(core, va)?;
@@ -64,6 +93,12 @@ impl<C: Cpu> World<C> {
             let _folio = folio.lock.lock(&thread.held).await;
             for place in thread.rmap_walk(&folio).await? {
                 let _ptl = place.table.lock.lock(&thread.held).await;
+                if place.table.level < geometry::FINAL_LEVEL {
+                    let young = raw::test_and_clear_young(thread, place.ptr).await?;
+                    folio.referenced.set(folio.referenced.get() || young);
+                    thread.flush_mm(&place.space).await;
+                    continue;
+                }
                 let young = match flush {
                     true => contpte::clear_flush_young(thread, &place.space, place.ptr).await?,
                     false => contpte::test_and_clear_young(thread, &place.space, place.ptr).await?,

@@ -78,6 +78,7 @@ fn simple() -> Setup {
         bbm2: false,
         swap_slots: 64,
         mapped: false,
+        huge: false,
     }
 }
 

@@ -250,9 +250,15 @@ impl<C: Cpu> World<C> {
             thread.rmap_walk(&folio).await
         });
         let places = places?;
+        let shift = self.setup.granule.shift();
         let mut found: Vec<_> = places
             .iter()
-            .map(|place| (place.space.number(), place.ptr.va, place.page))
+            .flat_map(|place| {
+                let page = move |page| (place.ptr.va + (page << shift), place.page + page);
+                (0..place.pages)
+                    .map(page)
+                    .map(|(va, page)| (place.space.number(), va, page))
+            })
             .collect();
         found.sort_unstable();
         let mut expected: Vec<_> = mappings.iter().map(|m| (m.space, m.va, m.page)).collect();

@@ -29,6 +29,8 @@ pub struct Setup {
     pub swap_slots: u64,
     /// All slots are private memory from the start.
     pub mapped: bool,
+    /// There are blocks, and all private memory from the start asks for them.
+    pub huge: bool,
 }
 
 pub fn setup() -> impl Strategy<Value = Setup> {
@@ -52,7 +54,7 @@ pub fn setup() -> impl Strategy<Value = Setup> {
         }
     });
     let flag = || any::<bool>();
-    let flags = (flag(), flag(), flag(), flag(), 0..8u8);
+    let flags = (flag(), flag(), flag(), flag(), 0..8u8, flag());
     let asids = prop::option::weighted(0.5, 2..5u32);
     let slots = prop::sample::select(vec![1024, 4]);
     (
@@ -83,6 +85,7 @@ pub fn setup() -> impl Strategy<Value = Setup> {
                 bbm2: contpte.bbm2_noabort,
                 swap_slots,
                 mapped: flags.4 < 7,
+                huge: flags.5,
             },
         )
 }
@@ -154,6 +157,10 @@ pub enum Op {
     Speculate(Place),
     /// The kernel takes the page out of memory.
     SwapOut(Place),
+    /// The kernel takes pages of a node out of memory, if they are old.
+    Reclaim(u8, u8),
+    /// The kernel moves the page to the other node.
+    Migrate(Place),
     /// The kernel asks whether the page was accessed, with or without a flush.
     Age(Place, bool),
     /// Somebody needs the frame of the page to stay where it is.
@@ -206,7 +213,12 @@ fn share() -> impl Strategy<Value = Share> {
 
 fn op() -> impl Strategy<Value = Op> {
     let size = || prop::sample::select(AccessSize::ALL.to_vec());
-    let advice = prop::sample::select(vec![Advice::DoFork, Advice::DontFork, Advice::NoHugePage]);
+    let advice = prop::sample::select(vec![
+        Advice::DoFork,
+        Advice::DontFork,
+        Advice::HugePage,
+        Advice::NoHugePage,
+    ]);
     let remap = (
         range(4),
         1..5u8,
@@ -236,6 +248,8 @@ fn op() -> impl Strategy<Value = Op> {
         6 => place().prop_map(Op::Fetch),
         6 => place().prop_map(Op::Speculate),
         10 => place().prop_map(Op::SwapOut),
+        3 => (0..2u8, 0..20u8).prop_map(|(n, pages)| Op::Reclaim(n, pages)),
+        5 => place().prop_map(Op::Migrate),
         4 => (place(), any::<bool>()).prop_map(|(p, flush)| Op::Age(p, flush)),
         2 => place().prop_map(Op::Pin),
         2 => any::<u8>().prop_map(Op::Unpin),

@@ -11,7 +11,7 @@ use sw_mm::boot::{BootConfig, RangeConfig, image};
 use sw_mm::file::File;
 use sw_mm::functional::{Core, FrameSafety, Machine, MachineConfig};
 use sw_mm::kernel::{Kernel, KernelConfig};
-use sw_mm::mm::{AddressSpace, Error, Protection};
+use sw_mm::mm::{AddressSpace, Advice, Error, Protection};
 use sw_mm::page::{NodeConfig, NodeId, Tier};
 use sw_mm::thread::Thread;
 use sw_mm::{AccessSize, Cpu, NoWitness, block_on};
@@ -109,6 +109,7 @@ fn configs(setup: &Setup) -> (BootConfig, MachineConfig, KernelConfig) {
         nodes: (0..NODES).map(node).collect(),
         core_nodes: cores.map(|core| NodeId((core % 2) as u8)).collect(),
         batched: setup.batched,
+        huge: setup.huge,
         swap_slots: setup.swap_slots,
         ..KernelConfig::simple(MEMORY, bytes)
     };
@@ -178,6 +179,10 @@ impl<C: Cpu> World<C> {
                 let range = world.range(Range { slot, count: FAR });
                 let mapped = world.map(0, range, Protection::READ_WRITE, Share::Anonymous);
                 mapped.expect("nothing else is there");
+                if setup.huge {
+                    let advised = world.advise(0, range, Advice::HugePage);
+                    advised.expect("it is mapped");
+                }
             }
         }
         world
@@ -286,6 +291,8 @@ impl<C: Cpu> World<C> {
             Op::Bind(range, node) => self.bind(core, self.range(range), node),
             Op::Remap(remap) => self.remap(core, remap),
             Op::SwapOut(place) => self.swap_out(core, self.va(place)),
+            Op::Reclaim(node, pages) => self.reclaim(core, node, pages),
+            Op::Migrate(place) => self.migrate(core, self.va(place)),
             Op::Age(place, flush) => self.age(core, self.va(place), flush),
             Op::Pin(place) => self.pin(core, self.va(place)),
             Op::Unpin(number) => self.unpin(core, number),
