@@ -8,13 +8,15 @@ mod traced;
 use kernel::{Setup, boot, config, map};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg32;
+use std::cell::Cell;
 use std::ops::Range;
 use std::pin::Pin;
 use std::rc::Rc;
 use sw_mm::AccessSize::Double;
 use sw_mm::contpte;
 use sw_mm::kernel::KernelConfig;
-use sw_mm::mm::{AddressSpace, Error, FlushRange, Found};
+use sw_mm::mm::{AddressSpace, Error, FlushRange, Found, Map, Protection};
+use sw_mm::pte::{Pte, raw};
 use sw_mm::thread::Thread;
 use sw_mm::{Cpu, block_on};
 use traced::{Step, Traced};
@@ -346,5 +348,52 @@ fn each_flush_is_the_instructions_that_section_9_lists() {
     ] {
         assert_eq!(flush, expected);
     }
+    setup.judge();
+}
+
+#[test]
+fn a_range_is_flushed_for_the_asid_that_the_address_space_got_meanwhile() {
+    // MM-20: a child that never ran has no ASID when its entry changes, and runs before the change is
+    // visible to walkers.
+    let (setup, thread, _) = traced(config(2));
+    let page = Granule::K4.bytes();
+    let other = Rc::new(Thread::new(&setup.kernel, setup.machine.core(1), 1));
+    block_on(async {
+        thread
+            .mmap(&Map::anonymous(VA, page, Protection::READ_WRITE))
+            .await?;
+        thread.user_store(VA, Double, 7).await?;
+        let child = thread.fork().await?;
+        let Found::Table(table) = child.walk(&thread, VA).await? else {
+            panic!("a page");
+        };
+        let ptr = table.entry(&setup.kernel, VA)?;
+        let ran = Rc::new(Cell::new(false));
+        let (early, intruder, own) = (Rc::clone(&ran), Rc::clone(&other), Rc::clone(&child));
+        thread.cpu.set_hook(move |step| {
+            if *step == Step::Dsb(DsbKind::ISHST) && !early.replace(true) {
+                block_on(async {
+                    intruder.switch_to(&own).await;
+                    let value = intruder.user_load(VA, Double).await;
+                    assert_eq!(value, Ok(7));
+                });
+            }
+        });
+        let ptl = table.lock.lock(&thread.held).await;
+        let old = raw::get(&thread, ptr).await?;
+        raw::set(&thread, ptr, Pte::NONE).await?;
+        let range = FlushRange::pages(Granule::K4, VA, VA + page);
+        thread.flush_range(&child, range).await;
+        assert!(ran.get());
+        let left = setup.machine.cached_leaves_over(1, VA, page);
+        assert!(left.is_empty(), "{left:?}");
+        raw::set(&thread, ptr, old).await?;
+        drop(ptl);
+        thread.cpu.clear_hook();
+        other.exit().await?;
+        assert_eq!(thread.user_load(VA, Double).await?, 7);
+        thread.exit().await
+    })
+    .expect("no error");
     setup.judge();
 }

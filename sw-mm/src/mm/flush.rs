@@ -132,10 +132,11 @@ impl<C: Cpu> Thread<C> {
     /// As [`Thread::flush_range`], over with the next DSB ISH of this core.
     pub async fn flush_range_nosync(&self, space: &AddressSpace, range: FlushRange) {
         let granule = self.kernel.granule();
-        let asid = space.context.asid();
         let start = range.start & !(range.stride - 1);
         let end = range.end.next_multiple_of(range.stride);
         self.cpu.dsb(DsbKind::ISHST).await;
+        // Only now: under an ASID that it gets from here on, walkers see the new entries.
+        let asid = space.context.asid();
         if start >= end {
             return;
         }
