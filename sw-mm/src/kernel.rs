@@ -3,9 +3,11 @@
 
 use crate::asid::AsidAllocator;
 use crate::boot::HardwareUpdate;
+use crate::clock::Clock;
 use crate::contpte;
 use crate::event::{OsEvent, Witness};
 use crate::folio::Frames;
+use crate::hinting;
 use crate::linear_map::LinearMap;
 use crate::lock::Violations;
 use crate::lru::Lru;
@@ -47,6 +49,8 @@ pub struct KernelConfig {
     pub core_nodes: Vec<NodeId>,
     /// Pages that the swap area holds.
     pub swap_slots: u64,
+    /// NUMA hinting.
+    pub hinting: hinting::Config,
     /// Batched forms of fork and zap (contpte section 7); without, entry by entry.
     pub batched: bool,
 }
@@ -75,6 +79,7 @@ impl KernelConfig {
             distances: Vec::new(),
             core_nodes: vec![NodeId(0)],
             swap_slots: 1024,
+            hinting: hinting::Config::default(),
             batched: true,
         }
     }
@@ -139,6 +144,8 @@ counters! {
     swap_ins,
     /// NUMA hinting faults.
     hinting_faults,
+    /// NUMA hinting faults after which the page should be elsewhere.
+    misplaced,
     /// Folios promoted to a faster tier.
     promotions,
     /// Faults that waited for user space.
@@ -190,6 +197,10 @@ pub struct Kernel {
     pub lru: Lru,
     /// What was done.
     pub counters: Counters,
+    /// Time.
+    pub clock: Clock,
+    /// What hinting faults told.
+    pub hinting: hinting::State,
     spaces: RefCell<BTreeMap<u32, Weak<AddressSpace>>>,
     next_space: Cell<u32>,
     zero_page: Pfn,
@@ -232,6 +243,8 @@ impl Kernel {
             swap: SwapArea::new(config.swap_slots),
             lru: Lru::default(),
             counters: Counters::default(),
+            clock: Clock::default(),
+            hinting: hinting::State::default(),
             spaces: RefCell::default(),
             next_space: Cell::new(1),
             zero_page: zero.pfn,

@@ -23,7 +23,8 @@
 //! | [`attributes`] | permissions and memory type of a leaf |
 //! | [`frame`] | where table pages come from |
 //! | [`page`] | physical pages, by node, zone and order |
-//! | [`policy`] | from which node pages come |
+//! | [`policy`], [`hinting`] | from which node pages come, and who uses them |
+//! | [`clock`] | time |
 //! | [`boot`] | the first tables |
 //! | [`context`] | which tree a core uses |
 //! | [`audit`] | whether the kernel's books agree with its tables |
@@ -35,6 +36,7 @@ pub mod audit;
 pub mod bbm;
 mod block_on;
 pub mod boot;
+pub mod clock;
 pub mod context;
 pub mod contpte;
 pub mod cpu;
@@ -46,6 +48,7 @@ pub mod frame;
 pub mod functional;
 mod give_way;
 pub mod huge;
+pub mod hinting;
 pub mod kernel;
 pub mod linear_map;
 pub mod lock;

@@ -122,7 +122,8 @@ impl<C: Cpu> Thread<C> {
                 let folio = self.moving_folio(&table, ptr).await?;
                 return Ok(folio.map_or(Outcome::Done, Outcome::Migration));
             }
-            Kind::ProtNone | Kind::Unknown => {
+            Kind::ProtNone => self.fault_hinting(fault, &table, ptr, pte).await?,
+            Kind::Unknown => {
                 return Err(Error::Corrupt {
                     entry: pte.0,
                     va: fault.va,

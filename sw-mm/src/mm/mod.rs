@@ -11,7 +11,7 @@
 //! | `batch` | runs of entries that are treated as one |
 //! | `user` | accesses of a user thread, faults and retries |
 //! | `fault` | what a fault asks for |
-//! | `anonymous`, `file_fault`, `cow` | pages for a fault |
+//! | `anonymous`, `file_fault`, `cow`, `hinting_fault` | pages for a fault |
 //! | `mmap`, `munmap`, `mremap`, `mprotect`, `madvise`, `zap`, `fork`, `exit` | system calls |
 //! | `absent` | entries that name no page in memory |
 //! | `pin` | pages that stay in their frames for a device |
@@ -28,6 +28,7 @@ mod file_fault;
 mod flush;
 mod fork;
 mod gather;
+mod hinting_fault;
 mod madvise;
 mod memory;
 mod mmap;

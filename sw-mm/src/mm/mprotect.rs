@@ -119,7 +119,7 @@ impl<C: Cpu> Thread<C> {
     }
 
     /// `pte` with the rights of `vma`; write permission only where a store needs no other page.
-    fn modify(&self, vma: &Vma, pte: Pte) -> Pte {
+    pub(crate) fn modify(&self, vma: &Vma, pte: Pte) -> Pte {
         let Protection { write, execute, .. } = vma.protection();
         let pte = if vma.protection().any() {
             pte.make_accessible()
