@@ -179,6 +179,7 @@ impl Run {
             .iter()
             .filter(|owner| matches!(owner, Owner::Folio(_)));
         assert_eq!(folios.count() as u64, self.space.resident.get());
+        self.setup.audit();
         Ok(())
     }
 }
