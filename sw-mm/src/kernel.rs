@@ -203,6 +203,7 @@ pub struct Kernel {
     pub hinting: hinting::State,
     spaces: RefCell<BTreeMap<u32, Weak<AddressSpace>>>,
     next_space: Cell<u32>,
+    next_context: Cell<u32>,
     zero_page: Pfn,
     violations: Violations,
     witness: Rc<dyn Witness>,
@@ -247,6 +248,7 @@ impl Kernel {
             hinting: hinting::State::default(),
             spaces: RefCell::default(),
             next_space: Cell::new(1),
+            next_context: Cell::new(1),
             zero_page: zero.pfn,
             violations: Violations::default(),
             witness,
@@ -313,6 +315,13 @@ impl Kernel {
     pub(crate) fn number_space(&self) -> u32 {
         let number = self.next_space.get();
         self.next_space.set(number + 1);
+        number
+    }
+
+    /// A number for a new userfaultfd.
+    pub(crate) fn number_context(&self) -> u32 {
+        let number = self.next_context.get();
+        self.next_context.set(number + 1);
         number
     }
 

@@ -24,6 +24,7 @@
 //! | [`frame`] | where table pages come from |
 //! | [`page`] | physical pages, by node, zone and order |
 //! | [`policy`], [`hinting`] | from which node pages come, and who uses them |
+//! | [`uffd`] | pages that user space brings |
 //! | [`clock`] | time |
 //! | [`boot`] | the first tables |
 //! | [`context`] | which tree a core uses |
@@ -47,8 +48,8 @@ pub mod folio;
 pub mod frame;
 pub mod functional;
 mod give_way;
-pub mod huge;
 pub mod hinting;
+pub mod huge;
 pub mod kernel;
 pub mod linear_map;
 pub mod lock;
@@ -63,6 +64,7 @@ pub mod reclaim;
 pub mod rmap;
 pub mod swap;
 pub mod thread;
+pub mod uffd;
 
 pub use attributes::{Attributes, Permissions};
 pub use block_on::block_on;

@@ -34,6 +34,9 @@ pub enum Error {
     /// Somebody holds it where it is.
     #[error("busy")]
     Busy,
+    /// Nobody uses the address space any more.
+    #[error("the address space is gone")]
+    Gone,
     /// The access is refused for good.
     #[error("{signal:?} at {va:#x}")]
     Signal {

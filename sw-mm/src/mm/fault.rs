@@ -13,6 +13,7 @@ use crate::event::Activity;
 use crate::lock::ReadGuard;
 use crate::pte::{Kind, Pte, PtePtr};
 use crate::thread::Thread;
+use crate::uffd::Waiting;
 use std::rc::Rc;
 use vmsa::{AccessFault, DsbKind, FaultKind};
 
@@ -40,6 +41,8 @@ pub(crate) enum Outcome {
     Done,
     /// Wait until the folio that is on its way has arrived.
     Migration(Rc<crate::folio::Folio>),
+    /// Sleep until a handler in user space has brought the page.
+    UserFault(Waiting),
 }
 
 impl<C: Cpu> Thread<C> {
@@ -94,6 +97,15 @@ impl<C: Cpu> Thread<C> {
                 drop(self.lock_folio(&folio).await);
                 Ok(())
             }
+            Outcome::UserFault(waiting) => {
+                let number = fault.space.number();
+                drop(fault);
+                self.held.may_sleep();
+                counters.user_faults.increment();
+                let _span = self.span(Activity::UserFault, number, page, 0);
+                waiting.sleep().await;
+                Ok(())
+            }
         }
     }
 
@@ -111,6 +123,12 @@ impl<C: Cpu> Thread<C> {
         };
         let ptr = table.entry(&self.kernel, fault.va)?;
         let pte = contpte::get_lockless(self, ptr).await?;
+        if pte.is_none()
+            && fault.vma.flags().user_fault
+            && let Some(outcome) = self.fault_missing(fault, ptr).await?
+        {
+            return Ok(outcome);
+        }
         match pte.kind() {
             Kind::None if fault.vma.is_anonymous() => {
                 self.fault_anonymous(fault, &table, ptr).await?;

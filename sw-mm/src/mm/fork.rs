@@ -12,6 +12,7 @@ use crate::event::Activity;
 use crate::folio::Folio;
 use crate::pte::{Kind, Pte, PtePtr};
 use crate::thread::Thread;
+use crate::uffd::Owed;
 use std::rc::Rc;
 use vmsa::geometry;
 
@@ -32,17 +33,22 @@ impl<C: Cpu> Thread<C> {
         let _span = self.span(Activity::Fork, parent.number(), 0, 0);
         let child = AddressSpace::new(self).await?;
         child.policy.set(parent.policy.get());
+        let mut owed = Owed::default();
         let copied = {
             let _parent = parent.mmap_lock.write(&self.held).await;
             let _child = child.mmap_lock.write(&self.held).await;
-            let copied = self.copy_areas(&parent, &child).await;
+            let copied = self.copy_areas(&parent, &child, &mut owed).await;
             // Also after a failure: what was write-protected by then is held by TLBs as writable.
             self.flush_mm(&parent).await;
             copied
         };
         match copied {
-            Ok(()) => Ok(child),
+            Ok(()) => {
+                owed.deliver(self).await;
+                Ok(child)
+            }
             Err(error) => {
+                owed.cancel();
                 self.exit_space(&child).await?;
                 Err(error)
             }
@@ -53,6 +59,7 @@ impl<C: Cpu> Thread<C> {
         &self,
         parent: &Rc<AddressSpace>,
         child: &Rc<AddressSpace>,
+        owed: &mut Owed,
     ) -> Result<(), Error> {
         for vma in parent.areas() {
             if vma.flags().dont_fork {
@@ -64,6 +71,7 @@ impl<C: Cpu> Thread<C> {
                 locked: false,
                 ..vma.flags()
             });
+            copy.set_user_fault_context(owed.fork(self, &vma, child).await);
             child.insert(copy);
             // A walk that does not know the child is over before an entry is copied, so that it cannot
             // leave one behind.

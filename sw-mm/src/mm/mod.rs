@@ -11,7 +11,7 @@
 //! | `batch` | runs of entries that are treated as one |
 //! | `user` | accesses of a user thread, faults and retries |
 //! | `fault` | what a fault asks for |
-//! | `anonymous`, `file_fault`, `cow`, `hinting_fault` | pages for a fault |
+//! | `anonymous`, `file_fault`, `cow`, `hinting_fault`, `user_fault` | pages for a fault |
 //! | `mmap`, `munmap`, `mremap`, `mprotect`, `madvise`, `zap`, `fork`, `exit` | system calls |
 //! | `absent` | entries that name no page in memory |
 //! | `pin` | pages that stay in their frames for a device |
@@ -39,6 +39,7 @@ mod pin;
 mod space;
 mod table;
 mod user;
+mod user_fault;
 mod vma;
 mod zap;
 

@@ -18,6 +18,7 @@ use crate::event::Activity;
 use crate::lock::Guard;
 use crate::pte::{Kind, Pte, PtePtr};
 use crate::thread::Thread;
+use crate::uffd::Owed;
 use std::rc::Rc;
 use vmsa::geometry;
 
@@ -65,15 +66,31 @@ impl<C: Cpu> Thread<C> {
         let end = self.checked_range(va, bytes)?;
         self.checked_range(0, remap.new_bytes)?;
         let _span = self.span(Activity::Mremap, space.number(), va, bytes);
-        let _mmap = space.mmap_lock.write(&self.held).await;
+        let mut owed = Owed::default();
+        let remapped = {
+            let _mmap = space.mmap_lock.write(&self.held).await;
+            self.remap_locked(&space, remap, end, &mut owed).await
+        };
+        owed.deliver(self).await;
+        remapped
+    }
+
+    async fn remap_locked(
+        &self,
+        space: &Rc<AddressSpace>,
+        remap: &Remap,
+        end: u64,
+        owed: &mut Owed,
+    ) -> Result<u64, Error> {
+        let Remap { va, bytes, .. } = *remap;
         let vma = space.find(va).filter(|vma| end <= vma.end());
         let vma = vma.ok_or(Error::NotMapped)?;
         match remap.to {
-            Destination::Fixed(to) => self.remap_fixed(&space, remap, to).await,
+            Destination::Fixed(to) => self.remap_fixed(space, remap, to, owed).await,
             _ if remap.new_bytes <= bytes => {
                 if remap.new_bytes < bytes {
                     let start = va + remap.new_bytes;
-                    self.unmap_locked(&space, start, end).await?;
+                    self.unmap_locked(space, start, end, owed).await?;
                 }
                 Ok(va)
             }
@@ -92,7 +109,7 @@ impl<C: Cpu> Thread<C> {
                         if !space.areas_in(to, new_end).is_empty() {
                             return Err(Error::Exists);
                         }
-                        self.move_area(&space, (va, bytes), (to, remap.new_bytes))
+                        self.move_area(space, (va, bytes), (to, remap.new_bytes), owed)
                             .await
                     }
                     _ => Err(Error::Exists),
@@ -106,6 +123,7 @@ impl<C: Cpu> Thread<C> {
         space: &Rc<AddressSpace>,
         remap: &Remap,
         to: u64,
+        owed: &mut Owed,
     ) -> Result<u64, Error> {
         let Remap { va, new_bytes, .. } = *remap;
         let end = va + remap.bytes;
@@ -113,12 +131,13 @@ impl<C: Cpu> Thread<C> {
         if to < end && va < new_end {
             return Err(Error::Invalid("the old and the new range overlap"));
         }
-        self.unmap_locked(space, to, new_end).await?;
+        self.unmap_locked(space, to, new_end, owed).await?;
         let bytes = remap.bytes.min(new_bytes);
         if bytes < remap.bytes {
-            self.unmap_locked(space, va + bytes, end).await?;
+            self.unmap_locked(space, va + bytes, end, owed).await?;
         }
-        self.move_area(space, (va, bytes), (to, new_bytes)).await
+        self.move_area(space, (va, bytes), (to, new_bytes), owed)
+            .await
     }
 
     /// Moves the pages of a range of one area to where nothing is mapped.
@@ -127,17 +146,28 @@ impl<C: Cpu> Thread<C> {
         space: &Rc<AddressSpace>,
         (va, bytes): (u64, u64),
         (to, new_bytes): (u64, u64),
+        owed: &mut Owed,
     ) -> Result<u64, Error> {
         let vma = space.find(va).ok_or(Error::NotMapped)?;
-        space.insert(vma.copy_at(to, new_bytes, va));
-        let moved = self.move_tables(space, &vma, (va, to), bytes).await;
-        if let Err(error) = moved {
+        let copy = vma.copy_at(to, new_bytes, va);
+        let mut moving = Owed::default();
+        let context = moving.remap(self, &vma, (va, to), bytes).await;
+        copy.set_user_fault_context(context);
+        space.insert(copy);
+        if let Err(error) = self.move_tables(space, &vma, (va, to), bytes).await {
+            moving.cancel();
             // The tables at the old address are still there, so this needs no memory.
             self.move_tables(space, &vma, (to, va), bytes).await?;
-            self.unmap_locked(space, to, to + new_bytes).await?;
-            return Err(error);
+            // What was mapped there for a moment is nobody's business.
+            let mut nothing = Owed::default();
+            let undone = self
+                .unmap_locked(space, to, to + new_bytes, &mut nothing)
+                .await;
+            nothing.cancel();
+            return Err(undone.err().unwrap_or(error));
         }
-        self.unmap_locked(space, va, va + bytes).await?;
+        owed.append(moving);
+        self.unmap_locked(space, va, va + bytes, owed).await?;
         Ok(to)
     }
 

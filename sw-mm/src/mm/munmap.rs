@@ -7,6 +7,7 @@ use super::space::{AddressSpace, unlink};
 use crate::cpu::Cpu;
 use crate::event::Activity;
 use crate::thread::Thread;
+use crate::uffd::Owed;
 use std::rc::Rc;
 
 impl<C: Cpu> Thread<C> {
@@ -19,17 +20,25 @@ impl<C: Cpu> Thread<C> {
         let space = self.space().ok_or(Error::NotMapped)?;
         let end = self.checked_range(va, bytes)?;
         let _span = self.span(Activity::Munmap, space.number(), va, bytes);
-        let _mmap = space.mmap_lock.write(&self.held).await;
-        self.unmap_locked(&space, va, end).await
+        let mut owed = Owed::default();
+        let unmapped = {
+            let _mmap = space.mmap_lock.write(&self.held).await;
+            self.unmap_locked(&space, va, end, &mut owed).await
+        };
+        owed.deliver(self).await;
+        unmapped
     }
 
-    /// [`Thread::munmap`] with the mmap lock held for writing.
+    /// [`Thread::munmap`] with the mmap lock held for writing; what is `owed` then is delivered when it
+    /// was let go.
     pub(crate) async fn unmap_locked(
         &self,
         space: &Rc<AddressSpace>,
         start: u64,
         end: u64,
+        owed: &mut Owed,
     ) -> Result<(), Error> {
+        owed.unmap(self, space, start, end).await;
         space.split_at(start);
         space.split_at(end);
         let areas = space.detach(start, end);
@@ -70,15 +79,18 @@ impl<C: Cpu> Thread<C> {
         let space = self.space().ok_or(Error::NotMapped)?;
         let end = self.checked_range(va, bytes)?;
         let _span = self.span(Activity::Madvise, space.number(), va, bytes);
-        let _mmap = space.mmap_lock.read(&self.held).await;
-        let areas = space.areas_in(va, end);
-        let covered: u64 = areas
-            .iter()
-            .map(|vma| vma.end().min(end) - vma.start().max(va))
-            .sum();
-        if covered != bytes {
-            return Err(Error::NotMapped);
+        let mut mmap = space.mmap_lock.read(&self.held).await;
+        let mut owed = Owed::default();
+        space.covered(va, end)?;
+        owed.remove(self, &space, va, end).await;
+        if !owed.is_empty() {
+            // Whoever brings pages here is told first, without the lock: the areas may be others then.
+            drop(mmap);
+            owed.deliver(self).await;
+            mmap = space.mmap_lock.read(&self.held).await;
         }
+        let _mmap = mmap;
+        let areas = space.covered(va, end)?;
         let mut gather = Gather::new(&space, false);
         let mut zapped = Ok(());
         for vma in &areas {

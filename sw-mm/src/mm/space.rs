@@ -203,16 +203,25 @@ impl AddressSpace {
         self.areas.borrow_mut().insert(va, upper);
     }
 
+    /// The areas that have a byte in `start..end`.
+    ///
+    /// # Errors
+    /// [`Error::NotMapped`] if an address has no area.
+    pub(crate) fn covered(&self, start: u64, end: u64) -> Result<Vec<Rc<Vma>>, Error> {
+        let areas = self.areas_in(start, end);
+        let bytes = |vma: &Rc<Vma>| vma.end().min(end) - vma.start().max(start);
+        match areas.iter().map(bytes).sum::<u64>() == end - start {
+            true => Ok(areas),
+            false => Err(Error::NotMapped),
+        }
+    }
+
     /// The areas of `start..end`, cut so that they begin and end there.
     ///
     /// # Errors
     /// [`Error::NotMapped`] if an address has no area; nothing is cut then.
     pub(crate) fn cut(self: &Rc<Self>, start: u64, end: u64) -> Result<Vec<Rc<Vma>>, Error> {
-        let areas = self.areas_in(start, end);
-        let bytes = |vma: &Rc<Vma>| vma.end().min(end) - vma.start().max(start);
-        if areas.iter().map(bytes).sum::<u64>() != end - start {
-            return Err(Error::NotMapped);
-        }
+        self.covered(start, end)?;
         self.split_at(start);
         self.split_at(end);
         Ok(self.areas_in(start, end))

@@ -6,6 +6,7 @@ use crate::file::File;
 use crate::policy::Policy;
 use crate::pte::Pte;
 use crate::rmap::AnonVma;
+use crate::uffd;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -74,6 +75,7 @@ pub struct Vma {
     flags: Cell<VmaFlags>,
     anon_vma: RefCell<Option<Rc<AnonVma>>>,
     policy: Cell<Option<Policy>>,
+    user_fault: RefCell<Option<Rc<uffd::Context>>>,
     file: Option<Rc<File>>,
     shift: u32,
 }
@@ -95,6 +97,7 @@ impl Vma {
             flags: Cell::new(flags),
             anon_vma: RefCell::default(),
             policy: Cell::new(None),
+            user_fault: RefCell::default(),
             file: file.map(|(file, _)| file),
             shift,
         })
@@ -165,6 +168,20 @@ impl Vma {
         self.policy.set(policy);
     }
 
+    /// Who brings its missing pages, of an area with [`VmaFlags::user_fault`].
+    pub fn user_fault_context(&self) -> Option<Rc<uffd::Context>> {
+        self.user_fault.borrow().clone()
+    }
+
+    /// Sets [`Vma::user_fault_context`].
+    pub(crate) fn set_user_fault_context(&self, context: Option<Rc<uffd::Context>>) {
+        self.flags.set(VmaFlags {
+            user_fault: context.is_some(),
+            ..self.flags()
+        });
+        *self.user_fault.borrow_mut() = context;
+    }
+
     /// Page index of its first page.
     pub fn page_offset(&self) -> u64 {
         self.page_offset.get()
@@ -203,6 +220,7 @@ impl Vma {
             flags: self.flags.clone(),
             anon_vma: RefCell::new(self.anon_vma()),
             policy: self.policy.clone(),
+            user_fault: self.user_fault.clone(),
             file: self.file(),
             shift: self.shift,
         });
@@ -231,6 +249,7 @@ impl Vma {
             flags: self.flags.clone(),
             anon_vma: RefCell::new(self.anon_vma()),
             policy: self.policy.clone(),
+            user_fault: self.user_fault.clone(),
             file: self.file(),
             shift: self.shift,
         })
@@ -247,7 +266,13 @@ impl Vma {
             (Some(a), Some(b)) => Rc::ptr_eq(a, b),
             _ => true,
         };
+        let same_handler = match (&*self.user_fault.borrow(), &*next.user_fault.borrow()) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Rc::ptr_eq(a, b),
+            _ => false,
+        };
         self.end() == next.start()
+            && same_handler
             && self.flags() == next.flags()
             && self.policy() == next.policy()
             && same_file
