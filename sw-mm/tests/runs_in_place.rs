@@ -137,3 +137,33 @@ fn with_bbm_level_2_the_contiguous_bit_changes_in_place_and_nothing_else() {
     change(&os, table, 5, |leaf| leaf.with_uxn(!leaf.uxn()));
     assert_eq!(reasons(&os).len(), 1);
 }
+
+#[test]
+fn an_invalidation_of_any_page_ends_the_entry_of_a_run_that_is_clear() {
+    // TLB-05: what other pages of the run are made of is then no concern of the run any more.
+    let clear = || {
+        let (os, table) = run(MachineConfig::default());
+        for index in 0..16 {
+            change(&os, table, index, |_| Descriptor::INVALID);
+        }
+        (os, table)
+    };
+    let other = |leaf: Descriptor| Descriptor(leaf.0 + 0x10_0000).with_contiguous(false);
+    let page = |os: &Booted| {
+        let leaf = os.boot.user.format().granule;
+        other(Descriptor::leaf(leaf, 3, PA).with_af(true).with_ng(true))
+    };
+    let (os, table) = clear();
+    flush(&os);
+    change(&os, table, 0, |_| page(&os));
+    assert_eq!(reasons(&os), [""; 0]);
+    // The page that the walk was for is to be invalidated by its own address.
+    change(&os, table, 5, |_| page(&os));
+    assert_eq!(reasons(&os).len(), 1);
+    let (os, table) = clear();
+    change(&os, table, 0, |_| page(&os));
+    assert_eq!(
+        reasons(&os),
+        ["another member of the contiguous run may still be cached"]
+    );
+}

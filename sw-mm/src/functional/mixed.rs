@@ -9,6 +9,7 @@
 
 use super::memory::Memory;
 use super::monitor::BbmViolation;
+use super::rule::as_run;
 use super::tlb::{Entry, Owed};
 use vmsa::{Descriptor, DsbKind, Tlbi, geometry};
 
@@ -76,7 +77,7 @@ impl MixedRuns {
     /// Core `issuer` issued `op`; `asid` is the operand's, cut to the bits in use.
     pub fn invalidate(&mut self, op: Tlbi, asid: u16, issuer: usize) {
         for mixed in &mut self.runs {
-            if mixed.as_run().removed_by(op, asid) {
+            if as_run(&mixed.last.entry).removed_by(op, asid) {
                 mixed.owed.mark(issuer, op.scope);
             }
         }
@@ -103,17 +104,6 @@ impl MixedRuns {
 impl Mixed {
     fn holds(&self, slot: u64) -> bool {
         slot.wrapping_sub(self.run) < self.members * 8
-    }
-
-    /// The entry that a TLB may have made of the run.
-    fn as_run(&self) -> Entry {
-        let entry = self.last.entry;
-        let bytes = self.members * geometry::level_bytes(entry.granule, entry.level);
-        Entry {
-            base: entry.base & !(bytes - 1),
-            bytes,
-            ..entry
-        }
     }
 
     /// A member whose write permission is another than that of the one changed last.

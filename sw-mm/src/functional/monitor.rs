@@ -10,7 +10,7 @@
 
 use super::memory::Memory;
 use super::mixed::{Member, MixedRuns, write_permission};
-use super::rule::{as_at, disagrees, in_run, needs_break};
+use super::rule::{as_at, as_run, disagrees, in_run, needs_break};
 use super::tlb::chains::Chains;
 use super::tlb::named::Named;
 use super::tlb::{Entry, Owed};
@@ -64,9 +64,21 @@ struct Watched {
     broken: bool,
     /// Covering invalidations since, whose barrier is due.
     invalidated: Owed,
+    /// Such that name any page of its run: they remove the entry of the whole run (TLB-05).
+    run_invalidated: Owed,
+    /// One of those has completed.
+    run_gone: bool,
     /// The tree it was read in, and when.
     root: u64,
     since: u64,
+}
+
+impl Watched {
+    fn forget_invalidations(&mut self) {
+        self.invalidated = Owed::default();
+        self.run_invalidated = Owed::default();
+        self.run_gone = false;
+    }
 }
 
 /// The ASID that a tree of the lower range goes under, and since when.
@@ -162,6 +174,8 @@ impl Monitor {
             entry: *entry,
             broken: false,
             invalidated: Owed::default(),
+            run_invalidated: Owed::default(),
+            run_gone: false,
             root,
             since: self.now,
         };
@@ -193,7 +207,7 @@ impl Monitor {
             self.unlink(place);
             let watched = &mut self.watched[place as usize];
             watched.broken = !new.valid();
-            watched.invalidated = Owed::default();
+            watched.forget_invalidations();
             if new.valid() {
                 let entry = &mut watched.entry;
                 entry.descriptor = new;
@@ -242,6 +256,7 @@ impl Monitor {
         let lowest = members
             .map(|place| &self.watched[place as usize])
             .filter(|watched| in_run(&watched.entry, slot) && watched.entry.slot != slot)
+            .filter(|watched| !watched.run_gone)
             .filter(|watched| {
                 disagrees(&watched.entry, slot, new, self.bbm2) && self.in_use(watched)
             })
@@ -288,10 +303,14 @@ impl Monitor {
         self.broken.candidates(op, asid, &mut places);
         for place in places.drain(..) {
             let watched = &mut self.watched[place as usize];
+            if !as_run(&watched.entry).removed_by(op, asid) {
+                continue;
+            }
+            if watched.invalidated.none() && watched.run_invalidated.none() {
+                self.invalidated.push((place, watched.entry.slot));
+            }
+            watched.run_invalidated.mark(issuer, op.scope);
             if watched.entry.removed_by(op, asid) {
-                if watched.invalidated.none() {
-                    self.invalidated.push((place, watched.entry.slot));
-                }
                 watched.invalidated.mark(issuer, op.scope);
             }
         }
@@ -303,16 +322,19 @@ impl Monitor {
         self.mixed.complete(issuer, kind, memory);
         let mut invalidated = std::mem::take(&mut self.invalidated);
         invalidated.retain(|&(place, slot)| {
-            let watched = &self.watched[place as usize];
-            let owed = watched.invalidated;
-            if watched.entry.slot != slot || owed.none() {
+            let watched = &mut self.watched[place as usize];
+            if watched.entry.slot != slot {
                 return false;
             }
-            let completed = owed.completed_by(issuer, kind);
-            if completed {
+            if watched.invalidated.completed_by(issuer, kind) {
                 self.let_go(place);
+                return false;
             }
-            !completed
+            if watched.run_invalidated.completed_by(issuer, kind) {
+                watched.run_gone = true;
+                watched.run_invalidated = Owed::default();
+            }
+            !(watched.invalidated.none() && watched.run_invalidated.none())
         });
         self.invalidated = invalidated;
     }
@@ -328,7 +350,7 @@ impl Monitor {
 
     fn let_go(&mut self, place: u32) {
         self.unlink(place);
-        self.watched[place as usize].invalidated = Owed::default();
+        self.watched[place as usize].forget_invalidations();
         self.free.push(place);
     }
 
@@ -341,7 +363,7 @@ impl Monitor {
         let Watched { entry, broken, .. } = &self.watched[place as usize];
         self.slots.insert(place, entry.slot);
         if *broken {
-            self.broken.insert(place, entry);
+            self.broken.insert(place, &as_run(entry));
         }
         if entry.descriptor.contiguous() {
             self.runs.insert(place, group(entry.slot));
@@ -353,7 +375,7 @@ impl Monitor {
         let Watched { entry, broken, .. } = &self.watched[place as usize];
         self.slots.remove(place);
         if *broken {
-            self.broken.remove(place, entry);
+            self.broken.remove(place, &as_run(entry));
         }
         if entry.descriptor.contiguous() {
             self.runs.remove(place);

@@ -28,6 +28,18 @@ pub(super) fn as_at(member: &Entry, slot: u64) -> Entry {
     }
 }
 
+/// The entry that a TLB may have made of the run of `member`; `member` itself if it is of none.
+pub(super) fn as_run(member: &Entry) -> Entry {
+    let run = geometry::contiguous_run(member.granule, member.level);
+    let members = run.filter(|_| member.leaf && member.descriptor.contiguous());
+    let bytes = member.bytes * members.map_or(1, u64::from);
+    Entry {
+        base: member.base & !(bytes - 1),
+        bytes,
+        ..*member
+    }
+}
+
 /// Why replacing `entry`'s descriptor by the valid `new` needs the sequence.
 pub(super) fn needs_break(entry: &Entry, new: Descriptor, bbm2: bool) -> Option<&'static str> {
     let (old, granule, level) = (entry.descriptor, entry.granule, entry.level);
