@@ -16,8 +16,9 @@ const VA: u64 = 0x40_0000_0000;
 const PA: u64 = 0x4000_0000;
 
 /// Moves a page that was used under ASID 1 by break-before-make that invalidates for `asid` only,
-/// after `cores` of two cores have gone on with the tree under ASID 2. How many violations are seen.
-fn moved(cores: usize, asid: u16) -> usize {
+/// after `cores` of two cores have gone on with the tree under each ASID of `then`. How many violations
+/// are seen.
+fn moved(cores: usize, then: &[u16], asid: u16) -> usize {
     let config = MachineConfig {
         cores: 2,
         ..MachineConfig::default()
@@ -27,12 +28,12 @@ fn moved(cores: usize, asid: u16) -> usize {
     block_on(async {
         table.map(&os.cpu, frames, VA, PA, 3, &RW).await?;
         assert_eq!(os.pa(VA), Some(PA));
-        for core in 0..cores {
+        for (core, &asid) in (0..cores).flat_map(|core| then.iter().map(move |asid| (core, asid))) {
             // What a core does after a rollover of ASIDs.
             let core = os.machine.core(core);
             core.tlbi(Tlbi::vmalle1(TlbiScope::Local)).await;
             core.dsb(DsbKind::NSH).await;
-            let ttbr = Ttbr::new(2, table.root());
+            let ttbr = Ttbr::new(asid, table.root());
             core.write_sysreg(SysReg::Ttbr0, ttbr.0).await;
             core.isb().await;
         }
@@ -54,13 +55,17 @@ fn moved(cores: usize, asid: u16) -> usize {
 
 #[test]
 fn entries_under_an_asid_that_the_tree_has_left_do_not_count() {
-    assert_eq!(moved(2, 2), 0);
+    assert_eq!(moved(2, &[2], 2), 0);
+    // It was given out again, after the old entries had gone.
+    assert_eq!(moved(2, &[2, 1], 2), 0);
+    assert_eq!(moved(2, &[2, 1, 2], 1), 0);
 }
 
 #[test]
 fn entries_under_an_asid_that_a_core_still_uses_count() {
-    assert_eq!(moved(1, 2), 1, "core 1 goes on under ASID 1");
-    assert_eq!(moved(1, 1), 0);
-    assert_eq!(moved(0, 2), 1);
-    assert_eq!(moved(0, 1), 0);
+    assert_eq!(moved(1, &[2], 2), 1, "core 1 goes on under ASID 1");
+    assert_eq!(moved(1, &[2, 1], 2), 1);
+    assert_eq!(moved(1, &[2], 1), 0);
+    assert_eq!(moved(0, &[], 2), 1);
+    assert_eq!(moved(0, &[], 1), 0);
 }

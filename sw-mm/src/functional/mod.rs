@@ -33,6 +33,7 @@ mod schedule;
 mod store_buffer;
 mod tlb;
 mod translate;
+mod trees;
 mod walk;
 
 pub use self::core::{Core, Traffic};

@@ -4,8 +4,6 @@
 //! A slot is watched once a walk has read a valid descriptor there, because from then on a TLB may
 //! hold it. It is let go when an invalidation that covers it was issued while the slot was invalid,
 //! and a full barrier completed. A valid value stored before that is judged against the last one.
-//! A tree that goes on under another ASID leaves its old entries behind: nothing is cached beside them
-//! under the new ASID, and the old one is given out again only after they are gone (MM-18).
 //! The judgement is written here anew, so that it does not share a mistake with the OS.
 
 use super::memory::Memory;
@@ -14,7 +12,7 @@ use super::rule::{as_at, as_run, disagrees, in_run, needs_break};
 use super::tlb::chains::Chains;
 use super::tlb::named::Named;
 use super::tlb::{Entry, Owed};
-use rustc_hash::FxHashMap;
+use super::trees::Trees;
 use std::fmt;
 use vmsa::{Descriptor, DsbKind, Tlbi, VaRange, geometry};
 
@@ -81,13 +79,6 @@ impl Watched {
     }
 }
 
-/// The ASID that a tree of the lower range goes under, and since when.
-#[derive(Clone, Copy, Debug)]
-struct Tree {
-    asid: u16,
-    since: u64,
-}
-
 /// Members of the longest contiguous run there is.
 const LONGEST_RUN: u64 = 128;
 
@@ -104,12 +95,7 @@ pub(super) struct Monitor {
     broken: Named,
     /// Those that an invalidation under way covers, with their address. Some may have changed.
     invalidated: Vec<(u32, u64)>,
-    /// By address of the root.
-    trees: FxHashMap<u64, Tree>,
-    /// Root and ASID of each core.
-    running: Vec<(u64, u16)>,
-    /// Counts the changes of `running`.
-    now: u64,
+    trees: Trees,
     scratch: Vec<u32>,
     /// Runs whose write permission changes in place.
     mixed: MixedRuns,
@@ -135,22 +121,7 @@ impl Monitor {
 
     /// Core `core` uses the tree at `root` in its lower range under `asid` from now on.
     pub fn runs(&mut self, core: usize, root: u64, asid: u16) {
-        if self.running.get(core) == Some(&(root, asid)) {
-            return;
-        }
-        if self.running.len() <= core {
-            self.running.resize(core + 1, (u64::MAX, 0));
-        }
-        self.running[core] = (root, asid);
-        self.now += 1;
-        let now = Tree {
-            asid,
-            since: self.now,
-        };
-        let tree = self.trees.entry(root).or_insert(now);
-        if tree.asid != asid {
-            *tree = now;
-        }
+        self.trees.runs(core, root, asid);
     }
 
     /// A walk from `root` read the valid descriptor of `entry`, which covers no more than the descriptor
@@ -177,7 +148,7 @@ impl Monitor {
             run_invalidated: Owed::default(),
             run_gone: false,
             root,
-            since: self.now,
+            since: self.trees.now(),
         };
         match self.watched.get_mut(place as usize) {
             Some(old) => *old = watched,
@@ -284,16 +255,12 @@ impl Monitor {
         })
     }
 
-    /// Whether what is cached of it can meet what the tree is cached as from now on: not if its tree
-    /// has gone on under another ASID since and no core uses it under the old one.
+    /// Whether what is cached of it can meet what the tree is cached as from now on.
     fn in_use(&self, watched: &Watched) -> bool {
         let Watched {
             entry, root, since, ..
         } = watched;
-        let moved = |tree: &Tree| tree.asid != entry.asid && tree.since > *since;
-        entry.range == VaRange::Upper
-            || !self.trees.get(root).is_some_and(moved)
-            || self.running.contains(&(*root, entry.asid))
+        entry.range == VaRange::Upper || self.trees.in_use(*root, entry.asid, *since)
     }
 
     /// Core `issuer` issued `op`; `asid` is the operand's, cut to the bits in use.
