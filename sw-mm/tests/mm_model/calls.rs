@@ -50,6 +50,7 @@ impl<C: Cpu> World<C> {
                 index: offset + (number - pages.start),
                 own: None,
                 inherited: true,
+                pins: Vec::new(),
             };
             let new = pages.clone().map(|number| (number, page(number)));
             let space = self.model.spaces.get_mut(&space);
@@ -227,6 +228,7 @@ impl<C: Cpu> World<C> {
         let child = block_on(self.threads[core].fork())?;
         let mut copy = self.model.spaces[&parent].clone();
         copy.retain(|_, page| page.inherited);
+        copy.values_mut().for_each(|page| page.pins.clear());
         self.model.spaces.insert(child.number(), copy);
         self.spaces.insert(child.number(), child);
         Ok(())

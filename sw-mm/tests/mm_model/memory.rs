@@ -1,21 +1,33 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! What the kernel does to pages behind the back of programs. None of it changes what they see.
 
-use crate::world::{Failure, World};
+use crate::model::Access;
+use crate::step::Share;
+use crate::world::{Failure, World, compare};
 use std::rc::Rc;
 use sw_mm::audit::Held;
 use sw_mm::folio::{Folio, PIN};
 use sw_mm::migrate::MigrateMode;
-use sw_mm::mm::{Error, Found};
+use sw_mm::mm::{Error, Found, PinnedPage};
 use sw_mm::page::{NodeId, Pfn};
 use sw_mm::pte::raw;
-use sw_mm::{Cpu, block_on, contpte};
+use sw_mm::{AccessSize, Cpu, Privilege, block_on, contpte};
 use vmsa::geometry;
 
-/// A folio whose frames have to stay where they are.
+/// A page that a device works with.
 pub struct Pin {
-    pub folio: Rc<Folio>,
+    number: u32,
+    pinned: PinnedPage,
     pfn: Pfn,
+    /// The page of a file that it is.
+    file: Option<(u8, u64)>,
+}
+
+impl Pin {
+    /// Whether it is of that page of a file.
+    pub fn is_of(&self, file: u8, index: u64) -> bool {
+        self.file == Some((file, index))
+    }
 }
 
 impl<C: Cpu> World<C> {
@@ -65,23 +77,6 @@ impl<C: Cpu> World<C> {
         Ok(())
     }
 
-    /// MM-26, MM-27.
-    pub fn migrate(&mut self, core: usize, va: u64) -> Result<(), Failure> {
-        let Some(folio) = self.folio_at(core, va)? else {
-            return Ok(());
-        };
-        let target = NodeId(1 - folio.node().0);
-        let pinned = folio.maybe_pinned();
-        let moving = self.threads[core].migrate(&folio, target, MigrateMode::Sync);
-        match block_on(moving) {
-            Ok(_) if pinned => Err("a pinned page was moved (MM-27)".into()),
-            Ok(moved) if self.kernel.memory.node_of(moved.pfn()) == Some(target) => Ok(()),
-            Ok(moved) => Err(format!("{} is not on {target:?} (MM-26)", moved.pfn()).into()),
-            Err(Error::Busy) if pinned => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// MM-11.
     pub fn age(&mut self, core: usize, va: u64, flush: bool) -> Result<(), Failure> {
         let folio = self.folio_at(core, va)?;
@@ -111,14 +106,77 @@ impl<C: Cpu> World<C> {
         })
     }
 
-    /// Private memory is pinned only where it belongs to one address space, as get_user_pages does it.
+    /// MM-26, MM-27.
+    pub fn migrate(&mut self, core: usize, va: u64, node: u8) -> Result<(), Failure> {
+        let Some(folio) = self.folio_at(core, va)? else {
+            return Ok(());
+        };
+        let (pinned, target) = (folio.maybe_pinned(), NodeId(node));
+        let there = folio.node() == target;
+        // Many references look like a pin: here, and those that the migration itself takes.
+        let full = folio.references() + 2 >= PIN;
+        let moved = block_on(self.threads[core].migrate(&folio, target, MigrateMode::Sync));
+        match moved {
+            Ok(new) if new.node() != target => Err("it is elsewhere".into()),
+            Ok(_) if pinned && !there => Err("a pinned page was moved (MM-27)".into()),
+            Ok(_) => Ok(()),
+            Err(Error::Busy) if pinned || full => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A device gets the page at `va`, to write to it.
     pub fn pin(&mut self, core: usize, va: u64) -> Result<(), Failure> {
-        let folio = self.folio_at(core, va)?;
-        let own = |folio: &Rc<Folio>| (0..folio.pages()).all(|page| folio.anon_exclusive(page));
-        if let Some(folio) = folio.filter(|folio| !folio.is_anon() || own(folio)) {
-            folio.pin();
-            let pfn = folio.pfn();
-            self.pins.push(Pin { folio, pfn });
+        let pinned = block_on(self.threads[core].pin_user_page(va, true));
+        let judged = self.judge(core, va, 1, Access::Store);
+        compare(
+            pinned.as_ref().map(|_| 0).map_err(Clone::clone),
+            judged.map(|_| 0),
+        )?;
+        let (Ok(space), Ok(pinned)) = (judged, pinned) else {
+            return Ok(());
+        };
+        let number = self.next_pin;
+        self.next_pin += 1;
+        let page = va >> self.setup.granule.shift();
+        let space = self.model.spaces.get_mut(&space).ok_or("no space")?;
+        let page = space.get_mut(&page).ok_or("no page")?;
+        let file = match page.share {
+            Share::SharedFile(file) => Some((file, page.index)),
+            _ => None,
+        };
+        page.pins.push(number);
+        let pfn = Pfn(pinned.folio.pfn().0 + pinned.page);
+        self.pins.push(Pin {
+            number,
+            pinned,
+            pfn,
+            file,
+        });
+        Ok(())
+    }
+
+    /// A device stores to its page, which programs see as long as the page is theirs.
+    pub fn device(&mut self, core: usize, number: u8, value: u8) -> Result<(), Failure> {
+        let Some(chosen) = usize::from(number).checked_rem(self.pins.len()) else {
+            return Ok(());
+        };
+        let pin = &self.pins[chosen];
+        let offset = self.page_bytes() / 2 + 16;
+        let pa = self.kernel.pa(pin.pfn) + offset;
+        let (va, cpu) = (self.kernel.virt(pa)?, &self.threads[core].cpu);
+        let store = cpu.store(va, AccessSize::Byte, Privilege::Privileged, value.into());
+        block_on(store).map_err(Error::from)?;
+        let contents = match pin.file {
+            Some(page) => Some(self.model.files.entry(page).or_default()),
+            None => {
+                let pages = self.model.spaces.values_mut().flat_map(|s| s.values_mut());
+                let mut pages = pages.filter(|page| page.pins.contains(&pin.number));
+                pages.next().and_then(|page| page.own.as_mut())
+            }
+        };
+        if let Some(contents) = contents {
+            contents.insert(offset, value);
         }
         Ok(())
     }
@@ -127,20 +185,16 @@ impl<C: Cpu> World<C> {
         let Some(chosen) = usize::from(number).checked_rem(self.pins.len()) else {
             return Ok(());
         };
-        let Pin { folio, pfn } = self.pins.swap_remove(chosen);
-        let moved = folio.pfn() != pfn || folio.references() < PIN;
-        self.kernel.unpin_folio(core as u8, &folio);
-        match moved {
-            true => Err(format!("pinned {pfn} is now {} (MM-27)", folio.pfn()).into()),
-            false => Ok(()),
-        }
+        let Pin { pinned, .. } = self.pins.swap_remove(chosen);
+        self.threads[core].unpin_user_page(pinned, true);
+        Ok(())
     }
 
     /// What the pins hold.
     pub fn held(&self) -> Held {
         let mut held = Held::new();
         for pin in &self.pins {
-            *held.entry(pin.pfn).or_default() += PIN;
+            *held.entry(pin.pinned.folio.pfn()).or_default() += PIN;
         }
         held
     }

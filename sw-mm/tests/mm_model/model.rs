@@ -20,6 +20,8 @@ pub struct Page {
     pub own: Option<Bytes>,
     /// A child gets it.
     pub inherited: bool,
+    /// Who works with the frame that holds its own contents.
+    pub pins: Vec<u32>,
 }
 
 /// An address space: pages by number.
@@ -204,6 +206,7 @@ impl Model {
         if let Some(space) = self.spaces.get_mut(&space) {
             for (_, page) in space.range_mut(pages) {
                 page.own = None;
+                page.pins.clear();
             }
         }
     }
@@ -221,10 +224,10 @@ pub fn shift(space: &mut Space, from: std::ops::Range<u64>, to: std::ops::Range<
     let count = taken.len() as u64;
     let more = (1..).filter_map(|further| {
         let last = last.as_ref()?;
-        let (index, own) = (last.index + further, None);
         Some(Page {
-            index,
-            own,
+            index: last.index + further,
+            own: None,
+            pins: Vec::new(),
             ..last.clone()
         })
     });

@@ -5,7 +5,7 @@ use crate::step::Share;
 use crate::world::{Failure, World};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use sw_mm::audit::{Census, Mapped, audit_with};
+use sw_mm::audit::{Census, Held, Mapped, audit_with};
 use sw_mm::boot::HardwareUpdate;
 use sw_mm::functional::{Cached, out_of_use};
 use sw_mm::mm::AddressSpace;
@@ -24,18 +24,36 @@ impl<C: Cpu> World<C> {
 
     /// Everything.
     pub fn check(&mut self) -> Result<(), Failure> {
-        self.settle();
-        let census = self.audit()?;
-        self.check_machine()?;
-        self.check_caches(&census)?;
+        let census = self.check_kernel()?;
         self.check_dirty(&census)?;
-        self.check_counters()?;
         self.check_contents(&census)
     }
 
+    /// What needs no model.
+    pub fn check_kernel(&self) -> Result<Census, Failure> {
+        self.check_kernel_with(&self.held())
+    }
+
+    /// The same while somebody holds what is in `held`.
+    pub fn check_kernel_with(&self, held: &Held) -> Result<Census, Failure> {
+        self.settle();
+        let census = self.audit_with(held)?;
+        self.check_machine()?;
+        self.check_caches(&census)?;
+        self.check_counters()?;
+        for (&pfn, mappings) in &census.mappings {
+            self.check_rmap(pfn, mappings)?;
+        }
+        Ok(census)
+    }
+
     pub fn audit(&self) -> Result<Census, Failure> {
+        self.audit_with(&self.held())
+    }
+
+    fn audit_with(&self, held: &Held) -> Result<Census, Failure> {
         let read = |pa| self.machine.peek(pa);
-        audit_with(&self.kernel, &self.held(), read).map_err(|wrong| wrong.to_string().into())
+        audit_with(&self.kernel, held, read).map_err(|wrong| wrong.to_string().into())
     }
 
     /// Every core sees what the model holds, also what is out of memory.
@@ -65,6 +83,11 @@ impl<C: Cpu> World<C> {
     pub fn check_end(&mut self) -> Result<(), Failure> {
         self.check_reads()?;
         self.shut_down()?;
+        self.check_idle()
+    }
+
+    /// Nothing is left of any address space.
+    pub fn check_idle(&self) -> Result<(), Failure> {
         self.settle();
         let census = self.audit()?;
         if census != Census::default() || self.used() != self.idle_pages {
@@ -196,15 +219,16 @@ impl<C: Cpu> World<C> {
                 return Err(format!("page {index} of file {file} is gone").into());
             };
             let mut mapped = census.mappings.get(&folio.pfn()).into_iter().flatten();
-            if !folio.dirty.get() && !mapped.any(|mapped| mapped.pte.dirty()) {
+            // What a device stored is marked when it gives the page back.
+            let pinned = self.pins.iter().any(|pin| pin.is_of(file, index));
+            if !pinned && !folio.dirty.get() && !mapped.any(|mapped| mapped.pte.dirty()) {
                 return Err(format!("page {index} of file {file} is clean (MM-36)").into());
             }
         }
         Ok(())
     }
 
-    /// What memory holds of every page that is mapped is what the model holds (G1), and the reverse map
-    /// finds the entries that the audit found (MM-23).
+    /// What memory holds of every page that is mapped is what the model holds (G1).
     fn check_contents(&self, census: &Census) -> Result<(), Failure> {
         let shift = self.setup.granule.shift();
         for (&pfn, mappings) in &census.mappings {
@@ -237,11 +261,11 @@ impl<C: Cpu> World<C> {
                     }
                 }
             }
-            self.check_rmap(pfn, mappings)?;
         }
         Ok(())
     }
 
+    /// The reverse map finds the entries that the audit found (MM-23).
     fn check_rmap(&self, pfn: Pfn, mappings: &[Mapped]) -> Result<(), Failure> {
         let thread = &self.threads[0];
         let folio = self.kernel.frames.folio(pfn).ok_or("no folio")?;

@@ -159,12 +159,14 @@ pub enum Op {
     SwapOut(Place),
     /// The kernel takes pages of a node out of memory, if they are old.
     Reclaim(u8, u8),
-    /// The kernel moves the page to the other node.
-    Migrate(Place),
     /// The kernel asks whether the page was accessed, with or without a flush.
     Age(Place, bool),
-    /// Somebody needs the frame of the page to stay where it is.
+    /// The kernel moves the page to another node.
+    Migrate(Place, u8),
+    /// A device works with the page: its frame has to stay where it is.
     Pin(Place),
+    /// The device of this number stores to its page.
+    Device(u8, u8),
     /// The pin of this number is over.
     Unpin(u8),
 }
@@ -249,9 +251,10 @@ fn op() -> impl Strategy<Value = Op> {
         6 => place().prop_map(Op::Speculate),
         10 => place().prop_map(Op::SwapOut),
         3 => (0..2u8, 0..20u8).prop_map(|(n, pages)| Op::Reclaim(n, pages)),
-        5 => place().prop_map(Op::Migrate),
         4 => (place(), any::<bool>()).prop_map(|(p, flush)| Op::Age(p, flush)),
+        8 => (place(), 0..2u8).prop_map(|(p, node)| Op::Migrate(p, node)),
         2 => place().prop_map(Op::Pin),
+        3 => (any::<u8>(), any::<u8>()).prop_map(|(n, v)| Op::Device(n, v)),
         2 => any::<u8>().prop_map(Op::Unpin),
     ]
 }

@@ -74,6 +74,7 @@ pub struct World<C> {
     pub running: Vec<Option<u32>>,
     pub model: Model,
     pub pins: Vec<Pin>,
+    pub next_pin: u32,
     /// Pages in use before the first address space.
     pub idle_pages: u64,
 }
@@ -165,6 +166,7 @@ impl<C: Cpu> World<C> {
             running: vec![None; setup.cores],
             model: Model::new(setup.granule.shift(), FILE_PAGES),
             pins: Vec::new(),
+            next_pin: 0,
             idle_pages: 0,
             machine,
             kernel,
@@ -292,14 +294,21 @@ impl<C: Cpu> World<C> {
             Op::Remap(remap) => self.remap(core, remap),
             Op::SwapOut(place) => self.swap_out(core, self.va(place)),
             Op::Reclaim(node, pages) => self.reclaim(core, node, pages),
-            Op::Migrate(place) => self.migrate(core, self.va(place)),
             Op::Age(place, flush) => self.age(core, self.va(place), flush),
+            Op::Migrate(place, node) => self.migrate(core, self.va(place), node),
             Op::Pin(place) => self.pin(core, self.va(place)),
+            Op::Device(number, value) => self.device(core, number, value),
             Op::Unpin(number) => self.unpin(core, number),
         }
     }
 
-    fn judge(&mut self, core: usize, va: u64, bytes: u64, access: Access) -> Result<u32, Refused> {
+    pub fn judge(
+        &mut self,
+        core: usize,
+        va: u64,
+        bytes: u64,
+        access: Access,
+    ) -> Result<u32, Refused> {
         let space = self.running[core].ok_or((sw_mm::mm::Signal::Segv, va))?;
         self.model.judge(space, va, bytes, access)?;
         Ok(space)
@@ -344,7 +353,7 @@ impl<C: Cpu> World<C> {
     }
 }
 
-fn compare(seen: Result<u64, Error>, expected: Result<u64, Refused>) -> Result<(), Failure> {
+pub fn compare(seen: Result<u64, Error>, expected: Result<u64, Refused>) -> Result<(), Failure> {
     let judged = match seen {
         Ok(value) => Ok(value),
         Err(Error::Signal { signal, va }) => Err((signal, va)),
