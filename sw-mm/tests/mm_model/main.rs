@@ -16,6 +16,7 @@ mod mutant;
 mod out_of_memory;
 mod quiescence;
 mod step;
+mod threads;
 mod world;
 
 use proptest::prelude::*;

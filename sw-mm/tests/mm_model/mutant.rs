@@ -1,10 +1,12 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! Cores on which the kernel leaves a step out: the random runs have to notice each.
+//! Cores on which the kernel leaves a step out, always or once: the random runs have to notice each.
 
 use crate::step::{Setup, Step, setup, step};
 use crate::world::World;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestCaseError, TestError, TestRunner};
+use std::cell::Cell;
+use std::rc::Rc;
 use sw_mm::functional::Core;
 use sw_mm::{AccessSize, Cpu, Par, Privilege};
 use vmsa::{AccessFault, AtOp, DsbKind, SysReg, Tlbi, TlbiOp, TlbiScope};
@@ -28,13 +30,62 @@ pub enum Mistake {
     NoWait,
     /// The barrier before a TLBI is left out.
     NoOrder,
+    /// A copy leaves its first line out.
+    ShortCopy,
+    /// A store of the kernel is not made.
+    NoStore,
 }
 
 /// A core that runs the kernel with one mistake.
 pub struct Mutant {
     core: Core,
     mistake: Mistake,
-    invalidated: std::cell::Cell<bool>,
+    /// Occasions of all cores to let pass before it is made, once; `None`: it is made always.
+    once: Option<Rc<Cell<u32>>>,
+    invalidated: Cell<bool>,
+}
+
+impl Mutant {
+    pub fn new(core: Core, mistake: Mistake, once: Option<Rc<Cell<u32>>>) -> Self {
+        Self {
+            core,
+            mistake,
+            once,
+            invalidated: Cell::new(false),
+        }
+    }
+
+    /// An occasion for the mistake: whether it is made.
+    fn errs(&self) -> bool {
+        let Some(left) = &self.once else {
+            return true;
+        };
+        left.replace(left.get().wrapping_sub(1)) == 0
+    }
+
+    fn altered(&self, op: Tlbi, again: bool) -> Option<Tlbi> {
+        let local = op.scope == TlbiScope::Local;
+        let with = |kind| Some(Tlbi { op: kind, ..op });
+        let wrong = match (self.mistake, op.op) {
+            (Mistake::NoTlbi, _) => None,
+            (Mistake::OneTlbi, _) if again => None,
+            (Mistake::NoLocal, _) if local => None,
+            (Mistake::OwnCore, _) if !local => Some(Tlbi {
+                scope: TlbiScope::Local,
+                ..op
+            }),
+            (Mistake::LeafOnly, TlbiOp::Vae1) => with(TlbiOp::Vale1),
+            (Mistake::LeafOnly, TlbiOp::Rvae1) => with(TlbiOp::Rvale1),
+            (Mistake::PageForAsid, TlbiOp::Aside1) => {
+                Some(Tlbi::vae1(op.scope, 0x1000, op.asid(), None))
+            }
+            _ => return Some(op),
+        };
+        match self.errs() {
+            true => wrong,
+            false => Some(op),
+        }
+    }
 }
 
 impl Cpu for Mutant {
@@ -49,6 +100,10 @@ impl Cpu for Mutant {
         p: Privilege,
         value: u64,
     ) -> Result<(), AccessFault> {
+        let kernel = p == Privilege::Privileged;
+        if kernel && self.mistake == Mistake::NoStore && self.errs() {
+            return Ok(());
+        }
         self.core.store(va, s, p, value).await
     }
 
@@ -57,7 +112,12 @@ impl Cpu for Mutant {
     }
 
     async fn copy(&self, to: u64, from: u64, bytes: u64) -> Result<(), AccessFault> {
-        self.core.copy(to, from, bytes).await
+        let left_out = match self.mistake {
+            Mistake::ShortCopy if self.errs() => 64.min(bytes),
+            _ => 0,
+        };
+        let (to, from) = (to + left_out, from + left_out);
+        self.core.copy(to, from, bytes - left_out).await
     }
 
     async fn compare_and_swap(
@@ -81,29 +141,18 @@ impl Cpu for Mutant {
 
     async fn tlbi(&self, op: Tlbi) {
         let again = self.invalidated.replace(true);
-        let local = op.scope == TlbiScope::Local;
-        let with = |kind| Tlbi { op: kind, ..op };
-        let op = match (self.mistake, op.op) {
-            (Mistake::NoTlbi, _) => return,
-            (Mistake::OneTlbi, _) if again => return,
-            (Mistake::NoLocal, _) if local => return,
-            (Mistake::OwnCore, _) => Tlbi {
-                scope: TlbiScope::Local,
-                ..op
-            },
-            (Mistake::LeafOnly, TlbiOp::Vae1) => with(TlbiOp::Vale1),
-            (Mistake::LeafOnly, TlbiOp::Rvae1) => with(TlbiOp::Rvale1),
-            (Mistake::PageForAsid, TlbiOp::Aside1) => Tlbi::vae1(op.scope, 0x1000, op.asid(), None),
-            _ => op,
-        };
-        self.core.tlbi(op).await;
+        if let Some(op) = self.altered(op, again) {
+            self.core.tlbi(op).await;
+        }
     }
 
     async fn dsb(&self, barrier: DsbKind) {
-        self.invalidated.set(false);
+        let after = self.invalidated.replace(false);
         match (self.mistake, barrier) {
-            (Mistake::NoWait, DsbKind::ISH) => self.core.dsb(DsbKind::ISHST).await,
-            (Mistake::NoOrder, DsbKind::ISHST) => {}
+            (Mistake::NoWait, DsbKind::ISH) if after && self.errs() => {
+                self.core.dsb(DsbKind::ISHST).await;
+            }
+            (Mistake::NoOrder, DsbKind::ISHST) if self.errs() => {}
             _ => self.core.dsb(barrier).await,
         }
     }
@@ -128,11 +177,7 @@ fn noticed(mistake: Mistake, cases: u32) -> Option<String> {
     });
     let steps = prop::collection::vec(step(), 1..200);
     let run = |(setup, steps): (Setup, Vec<Step>)| {
-        let mut world = World::new(&setup, |core| Mutant {
-            core,
-            mistake,
-            invalidated: Default::default(),
-        });
+        let mut world = World::new(&setup, |core| Mutant::new(core, mistake, None));
         let done = steps.iter().try_for_each(|step| world.step(step));
         let done = done.and_then(|()| world.check());
         done.and_then(|()| world.check_end())
@@ -155,6 +200,7 @@ fn every_mistake_of_the_kernel_is_noticed() {
         Mistake::PageForAsid,
         Mistake::NoWait,
         Mistake::NoOrder,
+        Mistake::ShortCopy,
     ] {
         let noticed = noticed(mistake, 400);
         println!("{mistake:?}: {noticed:?}");
