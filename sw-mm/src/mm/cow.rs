@@ -140,7 +140,11 @@ impl<C: Cpu> Thread<C> {
         folio.set_anon_exclusive(0, 1, true);
         self.kernel.add_to_lru(folio);
         let pte = Pte::page(self.kernel.granule(), folio.pfn()).with_young(true);
-        let pte = fault.vma.protect(pte).make_writable().make_dirty();
+        let mut pte = fault.vma.protect(pte).make_dirty();
+        // Not so if it was only unshared.
+        if fault.vma.protection().write {
+            pte = pte.make_writable();
+        }
         contpte::set_ptes(self, &fault.space, ptr, pte, 1).await
     }
 }

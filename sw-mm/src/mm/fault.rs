@@ -28,6 +28,9 @@ pub(crate) struct Fault {
     pub va: u64,
     /// The access was a store or an atomic.
     pub write: bool,
+    /// The page has to be a page of memory, not the zero page, whatever the area permits
+    /// (FAULT_FLAG_UNSHARE).
+    pub unshare: bool,
     /// Kind that hardware reported.
     pub kind: FaultKind,
     /// Keeps the areas as they are.
@@ -51,6 +54,15 @@ impl<C: Cpu> Thread<C> {
     /// # Errors
     /// [`Error::Signal`] if the access is not permitted; whatever kept it from being handled.
     pub async fn handle_fault(&self, fault: &AccessFault) -> Result<(), Error> {
+        self.handle_fault_for(fault, false).await
+    }
+
+    /// [`Thread::handle_fault`], for a load with `unshare` as [`Fault::unshare`] says.
+    pub(crate) async fn handle_fault_for(
+        &self,
+        fault: &AccessFault,
+        unshare: bool,
+    ) -> Result<(), Error> {
         let va = fault.va & !(0xff << 56);
         let space = self.space().ok_or(Error::segv(va))?;
         let page = space.page(va);
@@ -86,6 +98,7 @@ impl<C: Cpu> Thread<C> {
             vma,
             va: page,
             write: fault.write,
+            unshare,
             kind,
             _mmap: mmap,
         };
@@ -165,7 +178,8 @@ impl<C: Cpu> Thread<C> {
             // Somebody changed it meanwhile: the access finds out what it is now.
             return Ok(());
         }
-        if fault.write && !pte.writable() {
+        let unshare = fault.unshare && pte.special();
+        if (fault.write || unshare) && !pte.writable() {
             return self.write_protected(fault, table, ptr, pte, ptl).await;
         }
         let wanted = pte.with_young(true);

@@ -33,21 +33,22 @@ impl<C: Cpu> Thread<C> {
     /// [`Error::Signal`] if the access is not permitted, [`Error::Livelock`] if the page does not stay
     /// long enough, or whatever keeps the fault from being handled.
     pub async fn pin_user_page(&self, va: u64, write: bool) -> Result<PinnedPage, Error> {
-        let mut fault = AccessFault {
+        let fault = AccessFault {
             fsc: Fsc::encode(FaultKind::Translation, 3),
             va,
             write,
             el: El::El0,
             instruction: false,
         };
+        let mut unshare = false;
         for _ in 0..MOST_FAULTS {
             match self.pin_mapped(va, write).await? {
                 Pin::Pinned(pinned) => return Ok(pinned),
                 // It is nobody's: reads of untouched memory get a page of their own here.
-                Pin::Zero => fault.write = true,
+                Pin::Zero => unshare = true,
                 Pin::Absent => {}
             }
-            self.handle_fault(&fault).await?;
+            self.handle_fault_for(&fault, unshare).await?;
         }
         Err(Error::Livelock {
             va,

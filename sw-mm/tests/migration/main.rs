@@ -280,6 +280,19 @@ fn a_page_is_pinned_for_a_write_only_if_it_is_ones_own() {
         thread.unpin_user_page(pinned, true);
         thread.unpin_user_page(zero, false);
         setup.audit();
+        // Also where nothing may be written.
+        thread
+            .mprotect(VA + 0x2000, 0x1000, Protection::READ)
+            .await?;
+        assert_eq!(thread.user_load(VA + 0x2000, Double).await?, 0);
+        let zero = thread.pin_user_page(VA + 0x2000, false).await?;
+        assert!(zero.folio.is_anon());
+        let va = VA + 0x2000;
+        let signal = Signal::Segv;
+        let refused = thread.user_store(va, Double, 1).await;
+        assert_eq!(refused.err(), Some(Error::Signal { signal, va }));
+        thread.unpin_user_page(zero, false);
+        setup.audit();
         let refused = thread.pin_user_page(VA + 0x10_0000, false).await;
         let va = VA + 0x10_0000;
         let signal = Signal::Segv;
