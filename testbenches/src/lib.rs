@@ -102,6 +102,8 @@ const MODULES: &[&[Testbench]] = &[
     mm::flush::TESTBENCHES,
     mm::exit::TESTBENCHES,
     mm::out_of_memory::TESTBENCHES,
+    mm::hinting::TESTBENCHES,
+    mm::promotion::TESTBENCHES,
     mm::stress::TESTBENCHES,
     mm::contpte_folding::TESTBENCHES,
     mm::contpte_order::TESTBENCHES,

@@ -48,6 +48,8 @@ pub struct OsConfig {
     pub anonymous_orders: Vec<u8>,
     /// Pages of each node.
     pub pages: u64,
+    /// What else is to be different.
+    pub adjust: fn(&mut KernelConfig),
 }
 
 impl Default for OsConfig {
@@ -64,6 +66,7 @@ impl Default for OsConfig {
             contpte: contpte::Config::default(),
             anonymous_orders: Vec::new(),
             pages: 2048,
+            adjust: |_| {},
         }
     }
 }
@@ -105,7 +108,7 @@ impl OsConfig {
             1 => NodeId(0),
             _ => NodeId(core / (info.cores / info.cpu_nodes)),
         };
-        KernelConfig {
+        let mut config = KernelConfig {
             granule: self.granule,
             va_bits: self.va_bits,
             hardware_update: self.hardware_update,
@@ -118,7 +121,9 @@ impl OsConfig {
             core_nodes: (0..info.cores).map(node_of).collect(),
             nodes,
             ..KernelConfig::simple(0, 0)
-        }
+        };
+        (self.adjust)(&mut config);
+        config
     }
 }
 
@@ -173,6 +178,8 @@ impl Os {
         }
         let witness = Rc::new(handle.clone());
         let kernel = Kernel::new(config.kernel(nodes, &handle), boot.linear, witness)?;
+        let clock = handle.clone();
+        kernel.clock.set_source(move || clock.now());
         bench
             .simulation()?
             .add_monitor(FrameOrder::new(Rc::clone(&kernel)));

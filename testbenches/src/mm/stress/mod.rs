@@ -88,6 +88,7 @@ fn config(bench: &mut Bench, rng: &mut Pcg64Mcg) -> Result<OsConfig, Failure> {
             _ => Vec::new(),
         },
         pages: 1536,
+        ..OsConfig::default()
     })
 }
 
