@@ -104,6 +104,7 @@ const MODULES: &[&[Testbench]] = &[
     mm::out_of_memory::TESTBENCHES,
     mm::hinting::TESTBENCHES,
     mm::promotion::TESTBENCHES,
+    mm::userfaultfd::TESTBENCHES,
     mm::stress::TESTBENCHES,
     mm::contpte_folding::TESTBENCHES,
     mm::contpte_order::TESTBENCHES,

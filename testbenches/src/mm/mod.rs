@@ -26,3 +26,4 @@ pub mod promotion;
 pub mod protect;
 pub mod stress;
 pub mod tables;
+pub mod userfaultfd;
