@@ -247,9 +247,7 @@ impl State {
             return false;
         };
         self.cores[core].traffic.loads += words.len() as u64;
-        for (word, pa) in words.iter_mut().zip((pa..).step_by(8)) {
-            *word = self.view(core, pa);
-        }
+        self.view_words(core, pa, words);
         true
     }
 
@@ -269,9 +267,7 @@ impl State {
             bytes: state.used.1,
             asid: state.context.asid,
         };
-        for (&bits, pa) in words.iter().zip((pa..).step_by(8)) {
-            self.buffer(core, BufferedStore { pa, bits, ..first }, Owed::default());
-        }
+        self.buffer_words(core, first, words);
         true
     }
 }

@@ -16,7 +16,7 @@ impl State {
     /// The word that holds byte `pa`, as `core` loads it.
     #[inline]
     pub(super) fn view(&mut self, core: usize, pa: u64) -> u64 {
-        if !self.pending.may_hold(pa) {
+        if !self.pending.may_hold(pa >> 3) {
             return self.memory.word(pa);
         }
         self.claim(core, pa & !7);
@@ -28,14 +28,44 @@ impl State {
     /// came by.
     #[inline]
     pub(super) fn buffer(&mut self, core: usize, store: BufferedStore, doomed: Owed) {
-        if self.pending.may_hold(store.pa) {
+        if self.pending.may_hold(store.pa >> 3) {
             self.claim(core, store.pa);
         }
         if self.cores[core].stores.is_full() {
             self.perform(core);
         }
-        self.pending.add(store.pa);
+        self.pending.add(store.pa >> 3);
         self.cores[core].stores.push(store, doomed);
+    }
+
+    /// The words from `pa` on, as `core` loads them.
+    pub(super) fn view_words(&mut self, core: usize, pa: u64, words: &mut [u64]) {
+        let mut places = (pa..).step_by(8).take(words.len());
+        if places.any(|pa| self.pending.may_hold(pa >> 3)) {
+            for (word, pa) in words.iter_mut().zip((pa..).step_by(8)) {
+                *word = self.view(core, pa);
+            }
+        } else {
+            self.memory.words(pa, words);
+        }
+    }
+
+    /// Puts stores of whole words from that of `first` on into the buffer of `core`: as many as it
+    /// holds at most.
+    pub(super) fn buffer_words(&mut self, core: usize, first: BufferedStore, words: &[u64]) {
+        let pa = first.pa;
+        for pa in (pa..).step_by(8).take(words.len()) {
+            if self.pending.may_hold(pa >> 3) {
+                self.claim(core, pa);
+            }
+            self.pending.add(pa >> 3);
+        }
+        for _ in 0..self.cores[core].stores.excess(words.len()) {
+            self.perform(core);
+        }
+        let stores = words.iter().zip((pa..).step_by(8));
+        let stores = stores.map(|(&bits, pa)| BufferedStore { pa, bits, ..first });
+        self.cores[core].stores.extend(stores);
     }
 
     /// Performs the stores of other cores to the word at `pa`, which `core` is about to access.
@@ -62,7 +92,7 @@ impl State {
             return false;
         };
         let big_endian = state.context.big_endian;
-        self.pending.remove(store.pa);
+        self.pending.remove(store.pa >> 3);
         let word = self.memory.word_mut(store.pa);
         let new = store.apply(*word);
         *word = new;

@@ -7,8 +7,8 @@ use std::cell::Cell;
 const FRAME_WORDS: usize = 512;
 /// Frames of one chunk.
 const CHUNK: usize = 512;
-/// Chunks whose place is remembered, a power of two.
-const RECENT: usize = 64;
+/// Frames whose place is remembered, a power of two.
+const RECENT: usize = 256;
 
 type Frame = Box<[u64; FRAME_WORDS]>;
 /// Indices of frames plus 1; 0 is an absent frame.
@@ -21,7 +21,7 @@ pub(super) struct Memory {
     chunks: Vec<Chunk>,
     /// By chunk number, the index in `chunks`.
     index: FxHashMap<u64, u32>,
-    /// Answers of `index`; chunks are never given back, so that they stay right.
+    /// Frames found before; they are never given back, so that this stays right.
     recent: Box<[Cell<(u64, u32)>; RECENT]>,
 }
 
@@ -55,6 +55,21 @@ impl Memory {
         &mut self.frames[at][index]
     }
 
+    /// The words from the one that holds byte `pa` on.
+    pub fn words(&self, pa: u64, words: &mut [u64]) {
+        let mut done = 0;
+        while done < words.len() {
+            let (frame, index) = split(pa + done as u64 * 8);
+            let count = (FRAME_WORDS - index).min(words.len() - done);
+            let piece = &mut words[done..done + count];
+            match self.find(frame) {
+                Some(at) => piece.copy_from_slice(&self.frames[at][index..index + count]),
+                None => piece.fill(0),
+            }
+            done += count;
+        }
+    }
+
     /// Runs of non-zero words as (address, words), ascending.
     pub fn contents(&self) -> Vec<(u64, Vec<u64>)> {
         let mut chunks: Vec<_> = self.index.iter().collect();
@@ -80,21 +95,19 @@ impl Memory {
 
     #[inline]
     fn find(&self, frame: u64) -> Option<usize> {
-        let chunk = self.chunk(frame / CHUNK as u64)?;
-        let at = self.chunks[chunk][frame as usize % CHUNK];
-        (at as usize).checked_sub(1)
-    }
-
-    #[inline]
-    fn chunk(&self, number: u64) -> Option<usize> {
-        let recent = &self.recent[number as usize % RECENT];
+        let recent = &self.recent[frame as usize % RECENT];
         let (of, at) = recent.get();
-        if of == number {
+        if of == frame {
             return Some(at as usize);
         }
-        let &at = self.index.get(&number)?;
-        recent.set((number, at));
+        let chunk = self.chunk(frame / CHUNK as u64)?;
+        let at = self.chunks[chunk][frame as usize % CHUNK].checked_sub(1)?;
+        recent.set((frame, at));
         Some(at as usize)
+    }
+
+    fn chunk(&self, number: u64) -> Option<usize> {
+        self.index.get(&number).map(|&at| at as usize)
     }
 
     fn add(&mut self, frame: u64) -> usize {

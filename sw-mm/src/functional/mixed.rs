@@ -42,6 +42,12 @@ pub(super) struct MixedRuns {
 }
 
 impl MixedRuns {
+    /// Whether there is none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
     /// The write permission of a member changed.
     pub fn changed(&mut self, last: Member) {
         let entry = &last.entry;

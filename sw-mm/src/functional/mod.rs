@@ -22,6 +22,7 @@ mod access;
 mod coherence;
 mod context;
 mod core;
+mod filter;
 mod frame_safety;
 mod memory;
 mod mixed;
@@ -46,11 +47,12 @@ pub use schedule::{
 
 use crate::boot::{MemoryImage, Registers};
 use context::Context;
+use filter::Filter;
 use memory::Memory;
 use monitor::Monitor;
 use std::cell::RefCell;
 use std::rc::Rc;
-use store_buffer::{Pending, StoreBuffer};
+use store_buffer::StoreBuffer;
 use tlb::Tlb;
 use vmsa::SysReg;
 
@@ -102,7 +104,7 @@ struct State {
     config: MachineConfig,
     memory: Memory,
     cores: Vec<CoreState>,
-    pending: Pending,
+    pending: Filter,
     monitor: Monitor,
     /// Addresses to walk for again, during an invalidation.
     lost: Vec<u64>,
@@ -140,7 +142,7 @@ impl Machine {
             config,
             memory: Memory::default(),
             cores: cores.collect(),
-            pending: Pending::default(),
+            pending: Filter::default(),
             monitor: Monitor::new(config.bbm2),
             lost: Vec::new(),
         };
@@ -180,6 +182,11 @@ impl Machine {
     /// left out.
     pub fn peek(&self, pa: u64) -> u64 {
         self.state.borrow().memory.word(pa)
+    }
+
+    /// The 8-byte words of memory from `pa` on, as [`Machine::peek`] gives them one by one.
+    pub fn peek_words(&self, pa: u64, words: &mut [u64]) {
+        self.state.borrow().memory.words(pa, words);
     }
 
     /// Replaces the 8-byte word of memory at `pa` behind everybody's back.

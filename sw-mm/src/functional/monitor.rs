@@ -6,6 +6,7 @@
 //! and a full barrier completed. A valid value stored before that is judged against the last one.
 //! The judgement is written here anew, so that it does not share a mistake with the OS.
 
+use super::filter::Filter;
 use super::memory::Memory;
 use super::mixed::{Member, MixedRuns, write_permission};
 use super::rule::{as_at, as_run, disagrees, in_run, needs_break};
@@ -89,6 +90,8 @@ pub(super) struct Monitor {
     free: Vec<u32>,
     /// By address: at most one each.
     slots: Chains,
+    /// Where they are, roughly: most stores are to memory without any.
+    groups: Filter,
     /// Those with the contiguous bit set, by the aligned group of the longest run.
     runs: Chains,
     /// Those that are broken.
@@ -158,7 +161,15 @@ impl Monitor {
     }
 
     /// A word changed in memory. `big_endian`: how its core stores descriptors.
+    #[inline]
     pub fn commit(&mut self, change: Change, big_endian: bool, memory: &Memory) {
+        if !self.mixed.is_empty() || self.groups.may_hold(group(change.slot)) {
+            self.commit_near(change, big_endian, memory);
+        }
+    }
+
+    /// A word changed that lies near one that is watched.
+    fn commit_near(&mut self, change: Change, big_endian: bool, memory: &Memory) {
         let raw = if big_endian {
             change.new.swap_bytes()
         } else {
@@ -308,10 +319,17 @@ impl Monitor {
 
     /// Nothing in the `bytes` bytes at `pa` is watched any more.
     pub fn release(&mut self, pa: u64, bytes: u64) {
-        for slot in (pa & !7..pa.saturating_add(bytes)).step_by(8) {
-            if let Some(place) = self.find(slot) {
-                self.let_go(place);
+        let (mut slot, end) = (pa & !7, pa.saturating_add(bytes));
+        while slot < end {
+            let next = (group(slot) + 1) * GROUP_BYTES;
+            if self.groups.may_hold(group(slot)) {
+                for slot in (slot..next.min(end)).step_by(8) {
+                    if let Some(place) = self.find(slot) {
+                        self.let_go(place);
+                    }
+                }
             }
+            slot = next;
         }
     }
 
@@ -329,6 +347,7 @@ impl Monitor {
     fn link(&mut self, place: u32) {
         let Watched { entry, broken, .. } = &self.watched[place as usize];
         self.slots.insert(place, entry.slot);
+        self.groups.add(group(entry.slot));
         if *broken {
             self.broken.insert(place, &as_run(entry));
         }
@@ -341,6 +360,7 @@ impl Monitor {
     fn unlink(&mut self, place: u32) {
         let Watched { entry, broken, .. } = &self.watched[place as usize];
         self.slots.remove(place);
+        self.groups.remove(group(entry.slot));
         if *broken {
             self.broken.remove(place, &as_run(entry));
         }
@@ -350,7 +370,10 @@ impl Monitor {
     }
 }
 
+/// Bytes of its descriptors.
+const GROUP_BYTES: u64 = LONGEST_RUN * 8;
+
 /// The group of the longest run that holds `slot`.
 const fn group(slot: u64) -> u64 {
-    slot / (LONGEST_RUN * 8)
+    slot / GROUP_BYTES
 }

@@ -74,6 +74,18 @@ impl StoreBuffer {
         }
     }
 
+    /// How many stores have to be performed to make room for `count` more.
+    #[inline]
+    pub fn excess(&self, count: usize) -> usize {
+        (self.stores.len() + count).saturating_sub(Self::CAPACITY)
+    }
+
+    /// Adds the youngest stores, whose translation nothing removes.
+    #[inline]
+    pub fn extend(&mut self, stores: impl Iterator<Item = BufferedStore>) {
+        self.stores.extend(stores);
+    }
+
     /// Takes the oldest store out.
     #[inline]
     pub fn pop(&mut self) -> Option<BufferedStore> {
@@ -122,43 +134,4 @@ impl StoreBuffer {
     fn youngest(&self) -> u64 {
         self.first + self.stores.len() as u64 - 1
     }
-}
-
-const PLACES: usize = 4096;
-
-/// Words that are in some store buffer: counts by a hash of the address, so that an access to a word
-/// that is in none, as most are, looks at no buffer.
-#[derive(Debug)]
-pub(super) struct Pending(Box<[u16; PLACES]>);
-
-impl Default for Pending {
-    fn default() -> Self {
-        Self(Box::new([0; PLACES]))
-    }
-}
-
-impl Pending {
-    /// Whether a store to the word at `pa` may be in a buffer.
-    #[inline]
-    pub fn may_hold(&self, pa: u64) -> bool {
-        self.0[place(pa)] != 0
-    }
-
-    /// A store to the word at `pa` is in a buffer now.
-    #[inline]
-    pub fn add(&mut self, pa: u64) {
-        self.0[place(pa)] += 1;
-    }
-
-    /// It no longer is.
-    #[inline]
-    pub fn remove(&mut self, pa: u64) {
-        self.0[place(pa)] -= 1;
-    }
-}
-
-#[inline]
-const fn place(pa: u64) -> usize {
-    let word = pa >> 3;
-    (word ^ (word >> 9)) as usize % PLACES
 }
