@@ -3,6 +3,7 @@
 
 use crate::step::Share;
 use crate::world::{Failure, World};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use sw_mm::audit::{Census, Held, Mapped, audit_with};
@@ -13,6 +14,9 @@ use sw_mm::page::Pfn;
 use sw_mm::pte::Pte;
 use sw_mm::{AccessSize, Cpu, block_on, contpte};
 use vmsa::{DsbKind, VaRange};
+
+/// Bytes that are read at once.
+const LINE: u64 = 512;
 
 impl<C: Cpu> World<C> {
     /// Makes the stores of all cores visible to walkers, and completes what they have under way.
@@ -52,7 +56,16 @@ impl<C: Cpu> World<C> {
     }
 
     fn audit_with(&self, held: &Held) -> Result<Census, Failure> {
-        let read = |pa| self.machine.peek(pa);
+        // Most words that an audit reads lie behind the one before.
+        let recent = RefCell::new((u64::MAX, [0; 64]));
+        let read = |pa: u64| {
+            let (line, words) = &mut *recent.borrow_mut();
+            if *line != pa / LINE {
+                *line = pa / LINE;
+                self.machine.peek_words(*line * LINE, words);
+            }
+            words[(pa % LINE / 8) as usize]
+        };
         audit_with(&self.kernel, held, read).map_err(|wrong| wrong.to_string().into())
     }
 
@@ -160,7 +173,7 @@ impl<C: Cpu> World<C> {
         let spaces = self.spaces.values();
         let had = spaces.filter(|space| space.context.asid() == cached.asid);
         let space = had.max_by_key(|space| space.context.id());
-        let space = space.ok_or(format!("of no address space: {cached:?} (G2)"))?;
+        let space = space.ok_or_else(|| format!("of no address space: {cached:?} (G2)"))?;
         Ok(space)
     }
 
@@ -231,6 +244,7 @@ impl<C: Cpu> World<C> {
     /// What memory holds of every page that is mapped is what the model holds (G1).
     fn check_contents(&self, census: &Census) -> Result<(), Failure> {
         let shift = self.setup.granule.shift();
+        let mut held = vec![0; self.setup.granule.bytes() as usize / 8];
         for (&pfn, mappings) in &census.mappings {
             for mapped in mappings {
                 let (number, page) = (mapped.va >> shift, mapped.page);
@@ -248,13 +262,15 @@ impl<C: Cpu> World<C> {
                 for (&offset, &byte) in contents.into_iter().flatten() {
                     *words.entry(offset / 8).or_default() |= u64::from(byte) << (offset % 8 * 8);
                 }
-                for word in 0..self.setup.granule.bytes() / 8 {
-                    let seen = self.machine.peek(pa + word * 8);
-                    let expected = words.get(&word).copied().unwrap_or(0);
-                    if seen != expected {
-                        let va = mapped.va + word * 8;
+                self.machine.peek_words(pa, &mut held);
+                let mut expected = words.iter().peekable();
+                for (word, &seen) in held.iter().enumerate() {
+                    let wanted = expected.next_if(|&(&at, _)| at == word as u64);
+                    let wanted = wanted.map_or(0, |(_, &value)| value);
+                    if seen != wanted {
+                        let va = mapped.va + word as u64 * 8;
                         return Err(format!(
-                            "space {} at {va:#x}: {seen:#x} in memory, expected {expected:#x} (G1)",
+                            "space {} at {va:#x}: {seen:#x} in memory, expected {wanted:#x} (G1)",
                             mapped.space
                         )
                         .into());
