@@ -1,12 +1,12 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
 //! Random system calls and accesses, on several cores and in several address spaces, against a flat
-//! model (MM-35).
+//! model (MM-35): one at a time, and, in `threads`, by several threads at once.
 //!
 //! A run that fails prints the smallest steps that still fail, and the seed. `MM_MODEL_SEED` and
 //! `MM_MODEL_CASES` choose other runs:
 //!
 //! ```text
-//! MM_MODEL_CASES=100000 cargo test --release -p sw-mm --test mm_model -- --ignored soak --nocapture
+//! MM_MODEL_CASES=10000 cargo test --release -p sw-mm --test mm_model -- --ignored soak --nocapture
 //! ```
 
 mod calls;
@@ -14,45 +14,18 @@ mod memory;
 mod model;
 mod mutant;
 mod out_of_memory;
+mod plant;
 mod quiescence;
+mod run;
 mod step;
 mod threads;
 mod world;
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestCaseError, TestError, TestRunner};
+use run::{Counts, number, run};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::time::Instant;
-use step::{Setup, Step};
-use world::{Failure, World};
-
-/// What the kernels of many runs did, by the names of their counters.
-type Counts = BTreeMap<&'static str, u64>;
-
-/// Runs the steps; the failure says which step it came with.
-fn run(setup: &Setup, steps: &[Step], counts: &mut Counts) -> Result<(), Failure> {
-    let mut world = World::new(setup, |core| core);
-    for (index, step) in steps.iter().enumerate() {
-        world
-            .step(step)
-            .map_err(|failure| format!("step {index}, {step:?}: {failure}"))?;
-    }
-    world.check()?;
-    world.check_end()?;
-    for (name, count) in world.kernel.counters.all() {
-        *counts.entry(name).or_default() += count;
-    }
-    Ok(())
-}
-
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
-}
 
 /// Runs `cases` random runs of up to `most` steps each.
 fn random(cases: u32, most: usize) {

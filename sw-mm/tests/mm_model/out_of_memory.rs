@@ -172,7 +172,7 @@ fn random_runs_go_on_after_a_lack_of_memory() {
     });
     let steps = prop::collection::vec(step(), 40..60);
     let mut total = 0;
-    for _ in 0..crate::number("MM_MODEL_CASES").unwrap_or(4) {
+    for _ in 0..crate::run::number("MM_MODEL_CASES").unwrap_or(4) {
         let tree = (setup(), &steps).new_tree(&mut runner);
         let (setup, steps) = tree.expect("a value").current();
         total += fail_each(&setup, &steps).1;

@@ -14,13 +14,16 @@ use tokio::sync::mpsc::UnboundedReceiver;
 /// Children that live on after they were looked at.
 const MOST_KEPT: usize = 3;
 
+/// Of so many pages a child writes to one; every child to others.
+const SPACING: usize = 7;
+
 /// A child, and what its parent's words were when the fork began and ended: page by page, word by word.
 pub struct Child {
     pub space: Rc<AddressSpace>,
     pub of: usize,
     pub before: Vec<Vec<Seen>>,
     pub after: Vec<Vec<Seen>>,
-    /// What is known of its words.
+    /// What is known of its words that are looked at.
     pub holds: Vec<Vec<Option<u64>>>,
 }
 
@@ -110,8 +113,8 @@ async fn inspect<C: Cpu>(
     for _ in 0..2 {
         let looked = read(thread, shared, child).await;
         looked.map_err(|what| format!("child {number}: {what}"))?;
-        for page in (0..child.holds.len()).step_by(3) {
-            let writer = page % child.holds[page].len();
+        for page in (number as usize % SPACING..child.holds.len()).step_by(SPACING) {
+            let writer = (number as usize + page) % (child.holds[page].len() / 2);
             let (va, value) = (shared.common(page) + writer as u64 * 8, mark(page, writer));
             match thread.user_store(va, Double, value).await {
                 Ok(()) => child.holds[page][writer] = Some(value),
@@ -130,7 +133,10 @@ async fn read<C: Cpu>(
     child: &mut Child,
 ) -> Result<(), String> {
     for (number, page) in shared.spaces[child.of].common.iter().enumerate() {
-        for writer in 0..page.writers() {
+        // A thread and a device: every child looks at others.
+        let half = page.writers() / 2;
+        let chosen = (child.space.number() as usize + number) % half;
+        for writer in [chosen, chosen + half] {
             let va = shared.common(number) + writer as u64 * 8;
             let value = thread.user_load(va, Double).await;
             let value = value.map_err(|error| error.to_string())?;

@@ -17,26 +17,26 @@
 //! | `folios` | what the kernel and devices do to pages meanwhile |
 //! | `child` | children hold what their parents held |
 //! | `words` | what may be found in a word |
-//! | `plant` | what goes wrong once is noticed |
+//! | `leak` | what a kernel may forget |
 
 mod child;
 mod folios;
-mod op;
+pub mod leak;
+pub mod op;
 mod own;
-mod plant;
-mod race;
+pub mod race;
 mod task;
 mod words;
 
-use crate::Counts;
+use crate::run::Counts;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestCaseError, TestError, TestRunner};
 use std::cell::{Cell, RefCell};
 
 /// Runs `cases` random races of up to `most` operations a thread.
 fn random(cases: u32, most: usize) {
-    let seed = crate::number("MM_MODEL_SEED").unwrap_or(0x5eed);
-    let cases = crate::number("MM_MODEL_CASES").map_or(cases, |cases| cases as u32);
+    let seed = crate::run::number("MM_MODEL_SEED").unwrap_or(0x5eed);
+    let cases = crate::run::number("MM_MODEL_CASES").map_or(cases, |cases| cases as u32);
     let mut runner = TestRunner::new(ProptestConfig {
         cases,
         failure_persistence: None,

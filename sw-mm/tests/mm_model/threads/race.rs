@@ -2,11 +2,11 @@
 //! One race: rounds in which threads run, and what has to hold between them and at the end.
 
 use super::child;
+use super::leak::Leak;
 use super::op::{COMMON, Race, SHARED, VOLATILE};
-use super::plant::Leak;
 use super::task::Task;
 use super::words::{Page, State};
-use crate::Counts;
+use crate::run::Counts;
 use crate::world::{Failure, World};
 use std::cell::RefCell;
 use std::rc::Rc;
