@@ -105,6 +105,7 @@ const MODULES: &[&[Testbench]] = &[
     mm::hinting::TESTBENCHES,
     mm::promotion::TESTBENCHES,
     mm::userfaultfd::TESTBENCHES,
+    mm::swapping::TESTBENCHES,
     mm::stress::TESTBENCHES,
     mm::contpte_folding::TESTBENCHES,
     mm::contpte_order::TESTBENCHES,

@@ -25,5 +25,6 @@ pub mod out_of_memory;
 pub mod promotion;
 pub mod protect;
 pub mod stress;
+pub mod swapping;
 pub mod tables;
 pub mod userfaultfd;

@@ -12,9 +12,11 @@ use sw_mm::audit::audit;
 use sw_mm::boot::{Bank, BootConfig, HardwareUpdate, RangeConfig, Registers, image_banks};
 use sw_mm::contpte;
 use sw_mm::file::File;
+use sw_mm::folio::Folio;
 use sw_mm::kernel::{Kernel, KernelConfig};
 use sw_mm::mm::AddressSpace;
 use sw_mm::page::{NodeConfig, NodeId, Tier};
+use sw_mm::pte::Pte;
 use sw_mm::thread::Thread;
 use vmsa::{Descriptor, Granule, geometry};
 
@@ -351,6 +353,21 @@ impl Os {
         }
         None
     }
+}
+
+/// The folio that `space` has at `va`.
+///
+/// # Errors
+/// If there is none.
+pub fn folio_at(os: &Os, space: &AddressSpace, va: u64) -> Result<Rc<Folio>, Failure> {
+    let entry = os
+        .leaf(space, va)
+        .map_or(Pte::NONE, |(_, leaf)| Pte(leaf.0));
+    let folio = os.kernel.frames.folio(entry.pfn(os.kernel.granule()));
+    let present = entry.present() && !entry.special();
+    folio
+        .filter(|_| present)
+        .ok_or_else(|| Failure::setup(format!("{entry:?} at {va:#x}")))
 }
 
 /// Has `thread` run in `space`, as one more user of it.
