@@ -106,6 +106,7 @@ const MODULES: &[&[Testbench]] = &[
     mm::promotion::TESTBENCHES,
     mm::userfaultfd::TESTBENCHES,
     mm::swapping::TESTBENCHES,
+    mm::moving::TESTBENCHES,
     mm::stress::TESTBENCHES,
     mm::contpte_folding::TESTBENCHES,
     mm::contpte_order::TESTBENCHES,
