@@ -107,6 +107,7 @@ const MODULES: &[&[Testbench]] = &[
     mm::userfaultfd::TESTBENCHES,
     mm::swapping::TESTBENCHES,
     mm::moving::TESTBENCHES,
+    mm::huge::TESTBENCHES,
     mm::stress::TESTBENCHES,
     mm::contpte_folding::TESTBENCHES,
     mm::contpte_order::TESTBENCHES,

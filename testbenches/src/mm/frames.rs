@@ -123,7 +123,8 @@ impl FrameOrder {
         if let Some(new) = new {
             self.add(slot, new);
             if new.table && self.tables.insert(new.pa) {
-                self.linked(event, slot, new, old.is_some(), out);
+                // A block that is split is out of reach of hardware by then, but not nothing.
+                self.linked(event, slot, new, words.0 != 0, out);
             }
         }
     }

@@ -20,6 +20,7 @@ pub mod flags;
 pub mod flush;
 pub mod frames;
 pub mod hinting;
+pub mod huge;
 pub mod moving;
 pub mod os;
 pub mod out_of_memory;

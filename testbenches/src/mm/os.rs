@@ -48,6 +48,8 @@ pub struct OsConfig {
     pub contpte: contpte::Config,
     /// As in [`KernelConfig`].
     pub anonymous_orders: Vec<u8>,
+    /// As in [`KernelConfig`].
+    pub huge: bool,
     /// Pages of each node.
     pub pages: u64,
     /// What else is to be different.
@@ -67,6 +69,7 @@ impl Default for OsConfig {
             batched: true,
             contpte: contpte::Config::default(),
             anonymous_orders: Vec::new(),
+            huge: false,
             pages: 2048,
             adjust: |_| {},
         }
@@ -119,6 +122,7 @@ impl OsConfig {
             batched: self.batched,
             contpte: self.contpte,
             anonymous_orders: self.anonymous_orders.clone(),
+            huge: self.huge,
             distances: (0..nodes.len()).map(row).collect(),
             core_nodes: (0..info.cores).map(node_of).collect(),
             nodes,

@@ -82,6 +82,7 @@ fn config(bench: &mut Bench, rng: &mut Pcg64Mcg) -> Result<OsConfig, Failure> {
             bbm2_noabort: straps.bbml == 2 && !straps.conflict_abort && rng.random_bool(0.5),
             eager: rng.random_bool(0.3),
         },
+        huge: false,
         anonymous_orders: match rng.random_range(0..4) {
             0 => vec![4],
             1 => vec![1, 2],
