@@ -1,5 +1,5 @@
 // Copyright the mmu-cosim authors. SPDX-License-Identifier: Apache-2.0
-//! The system calls of the load, and what else the kernel does of its own accord.
+//! The system calls of the load.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -25,12 +25,12 @@ enum Needs {
 }
 
 impl Worker {
-    /// One call, or a look at what the kernel might do.
+    /// One call, or something that the kernel does of its own accord.
     pub(super) async fn call(&self, space: &Rc<AddressSpace>) -> Result<(), Failure> {
         if self.short.replace(false) {
             return self.world.exit(&self.thread).await;
         }
-        match self.draw(0..42) {
+        match self.draw(0..50) {
             0..6 => self.mmap(space).await,
             6..10 => self.munmap(space).await,
             10..16 => self.mprotect(space).await,
@@ -43,6 +43,8 @@ impl Worker {
             33..37 => self.switch(space).await,
             37 => self.exit().await,
             38..41 => self.swap_out().await,
+            41..45 => self.migrate().await,
+            45..49 => self.device(space).await,
             _ => {
                 self.world.os.handle.sleep(self.draw(0..500) as u64).await;
                 Ok(())
@@ -50,8 +52,13 @@ impl Worker {
         }
     }
 
-    /// Some pages of a region.
+    /// Some pages of a region; now and then just the one that all are about.
     fn range(&self, backing: Option<Backing>) -> Range<usize> {
+        let hot = self.world.hot.get();
+        let is = self.world.layout.region(hot).backing;
+        if self.draw(0..4) == 0 && backing.is_none_or(|wanted| wanted == is) {
+            return hot..hot + 1;
+        }
         let regions = self.world.layout.regions();
         let fits =
             |backing: &Backing, wanted: Option<Backing>| wanted.is_none_or(|w| w == *backing);
@@ -338,24 +345,5 @@ impl Worker {
     async fn exit(&self) -> Result<(), Failure> {
         self.world.count("exit");
         self.world.exit(&self.thread).await
-    }
-
-    async fn swap_out(&self) -> Result<(), Failure> {
-        let kernel = &self.world.os.kernel;
-        let node = NodeId(self.draw(0..kernel.memory.nodes()) as u8);
-        let folios = kernel.lru.folios(node);
-        if folios.is_empty() {
-            return Ok(());
-        }
-        let folio = &folios[self.draw(0..folios.len())];
-        self.asks();
-        let out = self.thread.swap_out(folio).await;
-        self.answered();
-        match out {
-            Ok(()) => self.world.count("swap out"),
-            Err(Error::Busy | Error::OutOfMemory | Error::Invalid(_) | Error::NotMapped) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
     }
 }

@@ -6,16 +6,19 @@
 //! same page: the shadow says what may come of it. At the end everything exits, and every frame has to
 //! be back.
 
+mod background;
 mod calls;
+mod judge;
 mod layout;
 mod log;
+mod mistake;
 mod shadow;
 mod worker;
 mod world;
 
 use std::rc::Rc;
 
-use cosim::dut::memory::MemorySystem;
+use cosim::dut::memory::{MemoryConfig, MemorySystem};
 use cosim::regress::{Bench, Failure, Testbench};
 use rand::Rng;
 use rand_pcg::Pcg64Mcg;
@@ -23,6 +26,7 @@ use sw_mm::boot::HardwareUpdate;
 use sw_mm::contpte;
 use vmsa::Granule;
 
+use self::mistake::Mistake;
 use self::worker::Worker;
 use self::world::World;
 use super::os::{Os, OsConfig};
@@ -30,15 +34,23 @@ use crate::memory::setting::info;
 use crate::random::setup;
 
 /// The testbenches of this module.
-pub static TESTBENCHES: &[Testbench] = &[Testbench {
-    name: "mm-stress",
-    purpose: "random system calls and user accesses on every core, every word against a shadow; --cycles sets the length",
-    requirements: &[
-        "MM-02", "MM-06", "MM-08", "MM-14", "MM-15", "MM-16", "MM-17", "MM-18", "MM-23", "MM-24",
-        "MM-30", "MM-34", "MM-35",
-    ],
-    run: stress,
-}];
+pub static TESTBENCHES: &[Testbench] = &[
+    Testbench {
+        name: "mm-stress",
+        purpose: "random system calls and user accesses on every core, every word against a shadow; --cycles sets the length",
+        requirements: &[
+            "MM-02", "MM-06", "MM-08", "MM-14", "MM-15", "MM-16", "MM-17", "MM-18", "MM-23",
+            "MM-24", "MM-26", "MM-27", "MM-30", "MM-34", "MM-35",
+        ],
+        run: stress,
+    },
+    Testbench {
+        name: "mm-stress-mistakes",
+        purpose: "the same load with a kernel that loses what a page held, once in a migration, once on the way to swap: noticed",
+        requirements: &["MM-24", "MM-26"],
+        run: mistake::noticed,
+    },
+];
 
 /// Cycles of calls and accesses unless `--cycles` says otherwise.
 const CYCLES: u64 = 300_000;
@@ -98,14 +110,36 @@ fn stress(bench: &mut Bench) -> Result<(), Failure> {
     let mut rng = bench.rng("setup");
     setup::hardware(bench, &mut rng);
     let config = config(bench, &mut rng)?;
-    if rng.random_bool(0.5) && bench.setup().memory_system == MemorySystem::Default {
-        bench.setup().memory_system = match rng.random() {
-            true => MemorySystem::Ddr4,
-            false => MemorySystem::Random,
+    if bench.setup().memory_system == MemorySystem::Default {
+        bench.setup().memory_system = match rng.random_range(0..4) {
+            0 => MemorySystem::Default,
+            1 => MemorySystem::Ddr4,
+            2 => MemorySystem::Random,
+            _ => flat_nodes(bench)?,
         };
     }
-    let os = Os::boot(bench, &config)?;
-    let world = World::new(Rc::clone(&os), cycles);
+    load(bench, &config, cycles, None)?.0
+}
+
+/// Memory that takes no time of its own, with a span of each node, so that the kernel has nodes.
+fn flat_nodes(bench: &mut Bench) -> Result<MemorySystem, Failure> {
+    let info = info(bench)?;
+    let config = MemoryConfig {
+        map: MemorySystem::Ddr4.resolve(&info, 0).map,
+        ..MemoryConfig::flat(usize::from(info.nodes))
+    };
+    Ok(MemorySystem::Custom(Box::new(config)))
+}
+
+/// Runs the load on a kernel that makes `mistake`; returns how it ended, and what it left.
+fn load(
+    bench: &mut Bench,
+    config: &OsConfig,
+    cycles: u64,
+    mistake: Option<Mistake>,
+) -> Result<(Result<(), Failure>, Rc<World>), Failure> {
+    let os = Os::boot(bench, config)?;
+    let world = World::new(Rc::clone(&os), cycles, mistake);
     let workers: Vec<_> = (0..os.threads.len())
         .map(|core| Worker::new(&world, core, bench.rng(&format!("worker {core}"))))
         .collect();
@@ -125,6 +159,8 @@ fn stress(bench: &mut Bench) -> Result<(), Failure> {
         load.clean();
         os.all_freed()
     });
+    // A run that is cut short after the failure does not wait for what else is under way.
+    let done = done.map_err(|ended| world.failure().unwrap_or(ended));
     for (name, count) in world.figures() {
         bench.count(name, count);
     }
@@ -133,5 +169,5 @@ fn stress(bench: &mut Bench) -> Result<(), Failure> {
         bench.count(&format!("kernel {}", name.replace('_', " ")), count);
     }
     bench.count("loads compared", world.shadow.borrow().compared);
-    done
+    Ok((done, world))
 }

@@ -27,6 +27,22 @@ struct Page {
     /// Whether a child gets it.
     inherited: Log<bool>,
     words: Vec<Log<u64>>,
+    /// Calls under way that take what is there away or bring something else.
+    unsettled: u32,
+    /// When the last of them was over.
+    settled_at: u64,
+}
+
+impl Page {
+    fn new(area: Log<Area>, inherited: Log<bool>, words: Vec<Log<u64>>) -> Self {
+        Self {
+            area,
+            inherited,
+            words,
+            unsettled: 0,
+            settled_at: 0,
+        }
+    }
 }
 
 /// A change of pages that is under way.
@@ -101,13 +117,12 @@ impl Shadow {
     /// An address space that maps nothing.
     pub fn add(&mut self, space: u32) {
         let layout = &self.layout;
-        let page = |page| Page {
-            area: Log::new(vec![None]),
-            inherited: Log::new(vec![true]),
-            words: (0..layout.words())
-                .map(|word| Log::new(vec![layout.untouched(page, word)]))
-                .collect(),
+        let words = |page| {
+            let words = 0..layout.words();
+            let log = |word| Log::new(vec![layout.untouched(page, word)]);
+            words.map(log).collect()
         };
+        let page = |page| Page::new(Log::new(vec![None]), Log::new(vec![true]), words(page));
         let pages = (0..layout.pages()).map(page).collect();
         self.spaces.insert(space, pages);
     }
@@ -128,16 +143,10 @@ impl Shadow {
                     absent(values, self.layout.untouched(number, word), only);
                 }
             }
-            Page {
-                area: Log::new(area),
-                inherited: Log::new(
-                    vec![true, false]
-                        .into_iter()
-                        .filter(|flag| inherited.contains(flag))
-                        .collect(),
-                ),
-                words: words.into_iter().map(Log::new).collect(),
-            }
+            let mut flags = vec![true, false];
+            flags.retain(|flag| inherited.contains(flag));
+            let words = words.into_iter().map(Log::new).collect();
+            Page::new(Log::new(area), Log::new(flags), words)
         };
         let pages = pages.iter().enumerate().map(copy).collect();
         self.spaces.insert(child, pages);
@@ -260,6 +269,7 @@ impl Shadow {
                 edit.inherited
                     .push((number, page.inherited.begin(inherited, now)));
             }
+            page.unsettled += u32::from(wish.reset);
             for (word, log) in page.words.iter_mut().enumerate().filter(|_| wish.reset) {
                 let value = self.layout.untouched(number, word);
                 edit.words.push((number, word, log.begin(value, now)));
@@ -283,6 +293,7 @@ impl Shadow {
             edit.areas.push((number, page.area.begin_unknown(now)));
             edit.inherited
                 .push((number, page.inherited.begin_unknown(now)));
+            page.unsettled += 1;
             for (word, log) in page.words.iter_mut().enumerate() {
                 edit.words.push((number, word, log.begin_unknown(now)));
             }
@@ -345,7 +356,23 @@ impl Shadow {
         }
         for (page, word, change) in &edit.words {
             all[*page].words[*word].end(*change, ended, now, oldest);
+            // Once for all of its words.
+            if *word == 0 {
+                let page = &mut all[*page];
+                page.unsettled = page.unsettled.saturating_sub(1);
+                page.settled_at = now;
+            }
         }
+    }
+
+    /// Whether nobody has taken what a page holds away, or brought something else, since `from`. What a
+    /// shared file holds stays.
+    #[must_use]
+    pub fn is_settled(&self, space: u32, page: usize, from: u64) -> bool {
+        let pages = self.spaces.get(&space);
+        let held = pages.and_then(|pages| pages.get(page));
+        let settled = |held: &Page| held.unsettled == 0 && held.settled_at < from;
+        self.layout.region(page).backing == Backing::Shared || held.is_some_and(settled)
     }
 }
 

@@ -11,10 +11,11 @@ use cosim::sim::CoreHandle;
 use rand::Rng;
 use rand_pcg::Pcg64Mcg;
 use sw_mm::AccessSize::Double;
-use sw_mm::mm::{AddressSpace, Error, Protection, Signal};
+use sw_mm::mm::AddressSpace;
 use sw_mm::thread::Thread;
 use vmsa::El;
 
+use super::judge::{Need, Word};
 use super::layout::{Value, WORDS};
 use super::log::{Change, Ended};
 use super::world::World;
@@ -22,39 +23,6 @@ use crate::mm::access::fault_of;
 
 /// Cycles after which a thread without an address space looks for one again.
 const POLL: u64 = 200;
-
-/// What an access needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Need {
-    Read,
-    Write,
-    Execute,
-}
-
-impl Need {
-    fn met_by(self, protection: Protection) -> bool {
-        match self {
-            Self::Read => protection.any(),
-            Self::Write => protection.write,
-            Self::Execute => protection.execute,
-        }
-    }
-}
-
-/// A word of an address space.
-#[derive(Debug, Clone, Copy)]
-struct Word {
-    space: u32,
-    page: usize,
-    word: usize,
-    va: u64,
-}
-
-impl Word {
-    fn place(&self) -> (u32, usize, usize) {
-        (self.space, self.page, self.word)
-    }
-}
 
 /// An access of a burst: what was asked for, when, and the store that it is.
 struct Asked {
@@ -140,29 +108,47 @@ impl Worker {
         }
     }
 
-    fn word(&self, space: &AddressSpace, own: bool) -> Word {
+    /// A word of a page that lies anywhere; `own`: one that this thread writes.
+    pub(super) fn word(&self, space: &AddressSpace, own: bool) -> Word {
+        self.word_of(space.number(), self.page(), own)
+    }
+
+    /// A word of a page of an address space.
+    pub(super) fn word_of(&self, space: u32, page: usize, own: bool) -> Word {
         let layout = &self.world.layout;
-        let page = self.page();
         let word = match own {
             true => self.number * WORDS + self.draw(0..WORDS),
             false => self.draw(0..layout.words()),
         };
         Word {
-            space: space.number(),
+            space,
             page,
             word,
             va: layout.va(page, word),
         }
     }
 
-    /// A page of a region, each region as often as any other.
+    /// A page: often the one that all are about at the moment, or the next, so that they meet there.
     fn page(&self) -> usize {
+        let hot = self.world.hot.get();
+        match self.draw(0..32) {
+            0 => self.world.hot.set(self.any_page()),
+            1..16 => return hot,
+            16..20 => return (hot + 1) % self.world.layout.pages(),
+            _ => {}
+        }
+        self.any_page()
+    }
+
+    /// A page of a region, each region as often as any other.
+    fn any_page(&self) -> usize {
         let regions = self.world.layout.regions();
         let region = &regions[self.draw(0..regions.len())];
         region.first + self.draw(0..region.pages)
     }
 
-    fn value(&self, word: &Word) -> u64 {
+    /// What this thread stores next.
+    pub(super) fn value(&self, word: &Word) -> u64 {
         self.stores.set(self.stores.get() + 1);
         Value::stored(word.space, word.page, word.word, self.stores.get())
     }
@@ -212,78 +198,6 @@ impl Worker {
         Ok(())
     }
 
-    fn judge_load(
-        &self,
-        word: &Word,
-        loaded: Result<(u64, u64), Error>,
-        need: Need,
-        from: u64,
-    ) -> Result<(), Failure> {
-        if !self.permitted(word, loaded.as_ref().err(), need, from)? {
-            return Ok(());
-        }
-        let (Ok((value, mask)), to) = (loaded, self.world.now()) else {
-            return Ok(());
-        };
-        let mut shadow = self.world.shadow.borrow_mut();
-        let fits = shadow.loaded(word.place(), (value, mask), (from, to));
-        fits.map_err(|possible| {
-            Failure::expectation(format!(
-                "core {} loaded from mm{} page {} word {} at {:#x}, asked for at {from}: {}; \
-                 possible was {possible}",
-                self.number,
-                word.space,
-                word.page,
-                word.word,
-                word.va,
-                Value::text(value),
-            ))
-        })
-    }
-
-    /// Whether an access that ended so was one; fails if it could not end so.
-    fn permitted(
-        &self,
-        word: &Word,
-        error: Option<&Error>,
-        need: Need,
-        from: u64,
-    ) -> Result<bool, Failure> {
-        let span = (from, self.world.now());
-        let permits = |area: Option<Protection>| area.is_some_and(|area| need.met_by(area));
-        let shadow = self.world.shadow.borrow();
-        let (done, fits) = match error {
-            None => (true, shadow.may_be(word.space, word.page, span, permits)),
-            Some(Error::Signal {
-                signal: Signal::Segv,
-                ..
-            }) => {
-                let refused = shadow.may_be(word.space, word.page, span, |area| !permits(area));
-                (false, refused)
-            }
-            Some(Error::OutOfMemory) => {
-                self.world.count("out of memory");
-                self.short.set(true);
-                (false, true)
-            }
-            Some(_) => (false, false),
-        };
-        let what = || {
-            let came = error.map_or_else(|| "done".to_owned(), ToString::to_string);
-            let Word {
-                space, page, va, ..
-            } = word;
-            format!(
-                "core {} asked at {from} to {need:?} mm{space} page {page} at {va:#x}: {came}",
-                self.number
-            )
-        };
-        if !fits {
-            return Err(Failure::expectation(what()));
-        }
-        Ok(done)
-    }
-
     async fn store(&self, word: Word) -> Result<(), Failure> {
         let value = self.value(&word);
         let from = self.asks();
@@ -296,21 +210,6 @@ impl Worker {
         self.judge_store(&word, change, stored.err(), from)?;
         self.answered();
         self.world.count("stores");
-        Ok(())
-    }
-
-    fn judge_store(
-        &self,
-        word: &Word,
-        change: Option<Change>,
-        error: Option<Error>,
-        from: u64,
-    ) -> Result<(), Failure> {
-        let done = self.permitted(word, error.as_ref(), Need::Write, from)?;
-        let ended = if done { Ended::Done } else { Ended::Refused };
-        let now = self.world.now();
-        let mut shadow = self.world.shadow.borrow_mut();
-        shadow.stored(word.place(), change, ended, now);
         Ok(())
     }
 

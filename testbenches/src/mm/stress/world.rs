@@ -14,6 +14,7 @@ use sw_mm::mm::{AddressSpace, Map, Protection};
 use sw_mm::thread::Thread;
 
 use super::layout::{Backing, Layout};
+use super::mistake::{Copied, Mistake};
 use super::shadow::{Shadow, Wish};
 use crate::mm::os::{Os, drop_cache};
 
@@ -25,6 +26,14 @@ pub struct World {
     pub layout: Layout,
     /// What is there.
     pub shadow: RefCell<Shadow>,
+    /// The page that all are about at the moment.
+    pub hot: Cell<usize>,
+    /// What the kernel does wrong, to see whether it is noticed.
+    pub mistake: Option<Mistake>,
+    /// What was copied too early, and is moved next.
+    pub copied: RefCell<Option<Copied>>,
+    /// Something was loaded that cannot be.
+    pub noticed: Cell<bool>,
     /// Address spaces to go on in, one for each user that no core runs.
     ready: RefCell<Vec<Rc<AddressSpace>>>,
     shared: Rc<File>,
@@ -37,9 +46,9 @@ pub struct World {
 }
 
 impl World {
-    /// A load on `os` until cycle `end`.
+    /// A load on `os` until cycle `end`, with a kernel that makes `mistake`.
     #[must_use]
-    pub fn new(os: Rc<Os>, end: u64) -> Rc<Self> {
+    pub fn new(os: Rc<Os>, end: u64, mistake: Option<Mistake>) -> Rc<Self> {
         let threads = os.threads.len();
         let layout = Layout::new(os.kernel.granule(), threads);
         let pages = |backing| layout.pages_of(backing).len() as u64;
@@ -52,6 +61,10 @@ impl World {
             failure: RefCell::default(),
             figures: RefCell::default(),
             spaces: Cell::new(0),
+            hot: Cell::new(0),
+            mistake,
+            copied: RefCell::default(),
+            noticed: Cell::new(false),
             layout,
             os,
         })
