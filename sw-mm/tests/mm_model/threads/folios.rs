@@ -43,9 +43,13 @@ impl<C: Cpu> Task<C> {
         };
         match self.thread.swap_out(&folio).await {
             Ok(())
-            | Err(Error::Busy | Error::Invalid(_) | Error::OutOfMemory | Error::NotMapped) => {
-                Ok(())
-            }
+            | Err(
+                Error::Busy
+                | Error::Again
+                | Error::Invalid(_)
+                | Error::OutOfMemory
+                | Error::NotMapped,
+            ) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
     }
