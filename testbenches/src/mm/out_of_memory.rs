@@ -237,6 +237,8 @@ fn node_full(bench: &mut Bench) -> Result<(), Failure> {
     }
     let config = OsConfig {
         pages: 64,
+        // Nothing can be put elsewhere.
+        adjust: |kernel| kernel.swap_slots = 0,
         ..OsConfig::default()
     };
     let os = Os::boot(bench, &config)?;
