@@ -348,8 +348,8 @@ fn a_rejection_tells_what_was_permitted_and_draws_the_walk() {
     assert_eq!(
         rejection.permitted,
         [
-            "PA 0xa000, attributes 0xff, SH 0",
-            "PA 0xb000, attributes 0xff, SH 0"
+            "PA 0xb000, attributes 0xff, SH 0",
+            "PA 0xa000, attributes 0xff, SH 0"
         ]
     );
     assert!(
