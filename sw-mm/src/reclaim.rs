@@ -119,7 +119,8 @@ impl<C: Cpu> Thread<C> {
     async fn in_use(&self, folio: &Rc<Folio>) -> Result<bool, Error> {
         let mut used = folio.referenced.take();
         let _walk = self.rmap_lock(folio).await;
-        for span in self.rmap_spans(folio).await? {
+        let mut spans = self.rmap_spans(folio);
+        while let Some(span) = spans.next(self).await? {
             if span.vma.flags().locked {
                 return Ok(true);
             }
@@ -173,7 +174,8 @@ impl<C: Cpu> Thread<C> {
     /// Takes the entries of a page of a file out, until one says that it was written.
     async fn unmap_clean(&self, folio: &Rc<Folio>) -> Result<(), Error> {
         let _walk = self.rmap_lock(folio).await;
-        for span in self.rmap_spans(folio).await? {
+        let mut spans = self.rmap_spans(folio);
+        while let Some(span) = spans.next(self).await? {
             let _ptl = span.table.lock.lock(&self.held).await;
             if span.table.dead.get() || span.block {
                 continue;

@@ -78,8 +78,13 @@ impl<C: Cpu> Thread<C> {
         loop {
             let block = {
                 let _walk = self.rmap_lock(folio).await;
-                let spans = self.rmap_spans(folio).await?;
-                spans.into_iter().find(|span| span.block)
+                let mut spans = self.rmap_spans(folio);
+                loop {
+                    match spans.next(self).await? {
+                        Some(span) if !span.block => {}
+                        found => break found,
+                    }
+                }
             };
             match block {
                 Some(span) => self.split_block(&span.space, &span.table, span.va).await?,

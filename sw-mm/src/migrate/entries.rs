@@ -5,9 +5,10 @@
 use crate::contpte;
 use crate::cpu::Cpu;
 use crate::folio::Folio;
+use crate::huge::is_block;
 use crate::mm::{AddressSpace, Error, FlushRange};
 use crate::page::Pfn;
-use crate::pte::{Kind, Migration, Pte, PtePtr};
+use crate::pte::{Kind, Migration, Pte, PtePtr, raw};
 use crate::rmap::Span;
 use crate::thread::Thread;
 use std::rc::Rc;
@@ -53,16 +54,23 @@ impl<C: Cpu> Thread<C> {
 
     async fn unmap_spans(&self, folio: &Rc<Folio>, begun: &mut Begun) -> Result<(), Error> {
         let _walk = self.rmap_lock(folio).await;
-        for span in self.rmap_spans(folio).await? {
+        let mut spans = self.rmap_spans(folio);
+        while let Some(span) = spans.next(self).await? {
             let _ptl = span.table.lock.lock(&self.held).await;
             if span.table.dead.get() {
                 continue;
             }
+            let first = span.table.entry(&self.kernel, span.va)?;
             if span.block {
+                let pte = raw::get(self, first).await?;
+                let page = self.page_of_block(first, pte, span.va);
+                if is_block(pte) && !self.maps(page, folio, span.page) {
+                    // What this page was copied from.
+                    continue;
+                }
                 // A child got one meanwhile.
                 return Err(Error::Again);
             }
-            let first = span.table.entry(&self.kernel, span.va)?;
             let mut done = 0;
             while done < span.count {
                 let ptr = first.offset(done as i64);
@@ -134,7 +142,8 @@ impl<C: Cpu> Thread<C> {
         folio: &Rc<Folio>,
     ) -> Result<(), Error> {
         let _walk = self.rmap_lock(folio).await;
-        for span in self.rmap_spans(folio).await? {
+        let mut spans = self.rmap_spans(folio);
+        while let Some(span) = spans.next(self).await? {
             let _ptl = span.table.lock.lock(&self.held).await;
             if span.table.dead.get() || span.block {
                 continue;

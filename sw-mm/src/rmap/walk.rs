@@ -9,7 +9,9 @@ use crate::lock::Guard;
 use crate::mm::{Error, Found, Table};
 use crate::pte::{Kind, Pte, PtePtr, raw};
 use crate::thread::Thread;
+use std::collections::VecDeque;
 use std::rc::Rc;
+use std::vec;
 use vmsa::geometry;
 
 /// Where a page of a folio is, or would be, mapped.
@@ -53,7 +55,8 @@ impl<C: Cpu> Thread<C> {
     /// The fault of a table access.
     pub async fn rmap_walk(&self, folio: &Folio) -> Result<Vec<Place>, Error> {
         let mut places = Vec::new();
-        for span in self.rmap_spans(folio).await? {
+        let mut spans = self.rmap_spans(folio);
+        while let Some(span) = spans.next(self).await? {
             let first = span.table.entry(&self.kernel, span.va)?;
             let place = |ptr, page, pages| Place {
                 space: Rc::clone(&span.space),
@@ -93,40 +96,43 @@ impl<C: Cpu> Thread<C> {
 
     /// The places where pages of `folio` would be mapped, as far as there are tables, parents before
     /// their children. What is there the caller finds out under the lock of each table.
-    ///
-    /// # Errors
-    /// The fault of a table access.
-    pub(crate) async fn rmap_spans(&self, folio: &Folio) -> Result<Vec<Span>, Error> {
+    pub(crate) fn rmap_spans(&self, folio: &Folio) -> Spans {
+        Spans {
+            reaches: reaches(folio, self.kernel.granule().shift()).into_iter(),
+            found: VecDeque::new(),
+        }
+    }
+
+    /// The places in one area.
+    async fn spans_of(&self, reach: &Reach) -> Result<VecDeque<Span>, Error> {
         let granule = self.kernel.granule();
-        let mut spans = Vec::new();
-        for reach in reaches(folio, granule.shift()) {
-            let (mut va, mut page) = (reach.va, reach.page);
-            while page < reach.end {
-                let left = reach.end - page;
-                let below = |bytes: u64| ((va & !(bytes - 1)) + bytes - va) >> granule.shift();
-                let found = reach.space.walk(self, va).await?;
-                let count = match &found {
-                    Found::Nothing(level) => below(geometry::level_bytes(granule, *level)),
-                    Found::Block(_, ptr, _) => below(1 << ptr.shift),
-                    Found::Table(table) => (table.end(&self.kernel) - va) >> granule.shift(),
-                };
-                let count = count.min(left);
-                let block = matches!(found, Found::Block(..));
-                if let Found::Table(table) | Found::Block(table, ..) = found {
-                    let (space, vma) = (Rc::clone(&reach.space), Rc::clone(&reach.vma));
-                    spans.push(Span {
-                        space,
-                        vma,
-                        table,
-                        va,
-                        page,
-                        count,
-                        block,
-                    });
-                }
-                page += count;
-                va += count << granule.shift();
+        let mut spans = VecDeque::new();
+        let (mut va, mut page) = (reach.va, reach.page);
+        while page < reach.end {
+            let left = reach.end - page;
+            let below = |bytes: u64| ((va & !(bytes - 1)) + bytes - va) >> granule.shift();
+            let found = reach.space.walk(self, va).await?;
+            let count = match &found {
+                Found::Nothing(level) => below(geometry::level_bytes(granule, *level)),
+                Found::Block(_, ptr, _) => below(1 << ptr.shift),
+                Found::Table(table) => (table.end(&self.kernel) - va) >> granule.shift(),
+            };
+            let count = count.min(left);
+            let block = matches!(found, Found::Block(..));
+            if let Found::Table(table) | Found::Block(table, ..) = found {
+                let (space, vma) = (Rc::clone(&reach.space), Rc::clone(&reach.vma));
+                spans.push_back(Span {
+                    space,
+                    vma,
+                    table,
+                    va,
+                    page,
+                    count,
+                    block,
+                });
             }
+            page += count;
+            va += count << granule.shift();
         }
         Ok(spans)
     }
@@ -158,6 +164,31 @@ impl<C: Cpu> Thread<C> {
         if let Some(file) = vma.file() {
             drop(file.lock.lock(&self.held).await);
         }
+    }
+}
+
+/// Places to be visited, area by area.
+///
+/// The tables of an area are looked for when the area before it is done with: a fork that goes on at the
+/// same time copies what the parent has into tables that may not have been there when the walk began.
+pub(crate) struct Spans {
+    reaches: vec::IntoIter<Reach>,
+    found: VecDeque<Span>,
+}
+
+impl Spans {
+    /// The next place.
+    ///
+    /// # Errors
+    /// The fault of a table access.
+    pub async fn next<C: Cpu>(&mut self, thread: &Thread<C>) -> Result<Option<Span>, Error> {
+        while self.found.is_empty() {
+            let Some(reach) = self.reaches.next() else {
+                return Ok(None);
+            };
+            self.found = thread.spans_of(&reach).await?;
+        }
+        Ok(self.found.pop_front())
     }
 }
 

@@ -101,7 +101,8 @@ impl<C: Cpu> Thread<C> {
     /// Replaces every table entry that maps `folio` by one that names `entry`.
     async fn swap_unmap(&self, folio: &Rc<Folio>, entry: SwapEntry) -> Result<(), Error> {
         let _walk = self.rmap_lock(folio).await;
-        for span in self.rmap_spans(folio).await? {
+        let mut spans = self.rmap_spans(folio);
+        while let Some(span) = spans.next(self).await? {
             let _ptl = span.table.lock.lock(&self.held).await;
             if span.table.dead.get() || span.block {
                 continue;

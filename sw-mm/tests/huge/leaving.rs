@@ -127,3 +127,23 @@ fn a_pinned_block_stays_where_it_is() {
     setup.audit();
     setup.judge();
 }
+
+#[test]
+fn a_page_copied_out_of_a_block_moves_while_a_child_keeps_the_block() {
+    // MM-26.
+    let (setup, space) = with_block(huge_config(1));
+    let thread = &setup.threads[0];
+    block_on(async {
+        let child = thread.fork().await?;
+        thread.user_store(VA + PAGE, Double, 7).await?;
+        let folio = setup.folio(&space, VA + PAGE);
+        let target = NodeId(1);
+        let moved = thread.migrate(&folio, target, MigrateMode::Sync).await?;
+        assert_eq!((moved.order(), moved.node()), (0, target));
+        assert_eq!(thread.user_load(VA + PAGE, Double).await?, 7);
+        thread.exit_space(&child).await
+    })
+    .expect("no error");
+    setup.audit();
+    setup.judge();
+}

@@ -10,6 +10,7 @@
 //! ```
 
 mod calls;
+mod found;
 mod memory;
 mod model;
 mod mutant;
