@@ -77,6 +77,16 @@ impl<C: Cpu> World<C> {
         Ok(())
     }
 
+    /// MM-28: marked pages are what they were.
+    pub fn hint(&mut self, core: usize, (va, bytes): (u64, u64)) -> Result<(), Failure> {
+        let thread = &self.threads[core];
+        let Some(space) = thread.space() else {
+            return Ok(());
+        };
+        block_on(thread.hint_scan(&space, va, va + bytes))?;
+        Ok(())
+    }
+
     /// MM-11.
     pub fn age(&mut self, core: usize, va: u64, flush: bool) -> Result<(), Failure> {
         let folio = self.folio_at(core, va)?;

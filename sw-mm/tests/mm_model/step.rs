@@ -159,6 +159,8 @@ pub enum Op {
     SwapOut(Place),
     /// The kernel takes pages of a node out of memory, if they are old.
     Reclaim(u8, u8),
+    /// The kernel marks pages, to hear of their next access.
+    Hint(Range),
     /// The kernel asks whether the page was accessed, with or without a flush.
     Age(Place, bool),
     /// The kernel moves the page to another node.
@@ -251,6 +253,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => place().prop_map(Op::Speculate),
         10 => place().prop_map(Op::SwapOut),
         3 => (0..2u8, 0..20u8).prop_map(|(n, pages)| Op::Reclaim(n, pages)),
+        6 => range(10).prop_map(Op::Hint),
         4 => (place(), any::<bool>()).prop_map(|(p, flush)| Op::Age(p, flush)),
         8 => (place(), 0..2u8).prop_map(|(p, node)| Op::Migrate(p, node)),
         2 => place().prop_map(Op::Pin),

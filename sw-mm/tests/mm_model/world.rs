@@ -294,6 +294,7 @@ impl<C: Cpu> World<C> {
             Op::Remap(remap) => self.remap(core, remap),
             Op::SwapOut(place) => self.swap_out(core, self.va(place)),
             Op::Reclaim(node, pages) => self.reclaim(core, node, pages),
+            Op::Hint(range) => self.hint(core, self.range(range)),
             Op::Age(place, flush) => self.age(core, self.va(place), flush),
             Op::Migrate(place, node) => self.migrate(core, self.va(place), node),
             Op::Pin(place) => self.pin(core, self.va(place)),

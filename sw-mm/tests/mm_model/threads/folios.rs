@@ -72,6 +72,22 @@ impl<C: Cpu> Task<C> {
         }
     }
 
+    pub async fn reclaim(&self, node: u8, pages: u64) -> Outcome {
+        certain(self.thread.reclaim(NodeId(node), pages).await.map(|_| ()))
+    }
+
+    /// MM-28.
+    pub async fn hint(&self, page: usize, count: u64) -> Outcome {
+        let Some(space) = self.thread.space() else {
+            return Ok(());
+        };
+        let va = self.shared.common(page);
+        let marked = self
+            .thread
+            .hint_scan(&space, va, va + count * self.shared.page);
+        certain(marked.await.map(|_| ()))
+    }
+
     pub async fn age(&self, number: u8, flush: bool) -> Outcome {
         let Some(folio) = self.shared.folio(number) else {
             return Ok(());

@@ -44,6 +44,10 @@ pub enum Op {
     Fork,
     /// Of some folio, whoever uses it.
     SwapOut(u8),
+    /// The kernel marks common pages, to hear of their next access.
+    Hint(u8, u8),
+    /// The kernel takes old pages of a node out of memory.
+    Reclaim(u8, u8),
     Age(u8, bool),
     Migrate(u8, u8, bool),
     /// A common page goes to this thread's device, which stores to it, and comes back.
@@ -76,6 +80,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..OWN).prop_map(Op::UnmapOwn),
         2 => Just(Op::Fork),
         6 => one().prop_map(Op::SwapOut),
+        4 => (page(), 1..9u8).prop_map(|(p, n)| Op::Hint(p, n)),
+        1 => (0..2u8, 0..9u8).prop_map(|(node, n)| Op::Reclaim(node, n)),
         3 => (one(), any::<bool>()).prop_map(|(n, flush)| Op::Age(n, flush)),
         5 => (one(), 0..2u8, any::<bool>()).prop_map(|(n, node, wait)| Op::Migrate(n, node, wait)),
         2 => page().prop_map(Op::Pin),

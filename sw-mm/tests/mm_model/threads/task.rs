@@ -136,6 +136,8 @@ impl<C: Cpu> Task<C> {
             Op::UnmapOwn(page) => own().await.unmap(thread, shared, page.into()).await,
             Op::Fork => self.fork(children).await,
             Op::SwapOut(number) => self.swap_out(number).await,
+            Op::Hint(page, count) => self.hint(page.into(), count.into()).await,
+            Op::Reclaim(node, pages) => self.reclaim(node, pages.into()).await,
             Op::Age(number, flush) => self.age(number, flush).await,
             Op::Migrate(number, node, wait) => self.migrate(number, node, wait).await,
             Op::Pin(page) => self.pin(page.into()).await,
