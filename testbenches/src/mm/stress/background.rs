@@ -50,6 +50,18 @@ impl Worker {
         Ok(())
     }
 
+    /// Takes what is old on some node out of memory.
+    pub(super) async fn reclaim(&self) -> Result<(), Failure> {
+        let nodes = self.world.os.kernel.memory.nodes();
+        let node = NodeId(self.draw(0..nodes) as u8);
+        self.asks();
+        let freed = self.thread.reclaim(node, self.draw(1..5) as u64).await;
+        self.answered();
+        freed?;
+        self.world.count("reclaim");
+        Ok(())
+    }
+
     /// Moves a folio to another node; one that stays pinned all the time stays where it is.
     pub(super) async fn migrate(&self) -> Result<(), Failure> {
         let nodes = self.world.os.kernel.memory.nodes();

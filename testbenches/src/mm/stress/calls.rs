@@ -42,9 +42,11 @@ impl Worker {
             31..33 => self.clone(space),
             33..37 => self.switch(space).await,
             37 => self.exit().await,
-            38..41 => self.swap_out().await,
+            38..40 => self.swap_out().await,
+            40 => self.reclaim().await,
             41..45 => self.migrate().await,
-            45..49 => self.device(space).await,
+            45..48 => self.device(space).await,
+            48 => self.hint(space).await,
             _ => {
                 self.world.os.handle.sleep(self.draw(0..500) as u64).await;
                 Ok(())
@@ -297,6 +299,17 @@ impl Worker {
             "core {} asked at {from} to move mm{number} pages {old:?} to {new:?}: {answer:?}",
             self.number
         )))
+    }
+
+    /// Marks pages, so that their next access tells who uses them, and they move there.
+    async fn hint(&self, space: &Rc<AddressSpace>) -> Result<(), Failure> {
+        let (va, bytes) = self.bytes(&self.range(None));
+        self.asks();
+        let marked = self.thread.hint_scan(space, va, va + bytes).await;
+        self.answered();
+        marked?;
+        self.world.count("hint scan");
+        Ok(())
     }
 
     async fn fork(&self, space: &AddressSpace) -> Result<(), Failure> {
