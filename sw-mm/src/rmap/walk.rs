@@ -69,8 +69,10 @@ impl<C: Cpu> Thread<C> {
             if span.block {
                 let pte = raw::get(self, first).await?;
                 let page = self.page_of_block(first, pte, span.va);
-                if is_block(pte) && self.maps(page, folio, span.page) {
-                    places.push(place(first, span.page, span.count));
+                // Areas that were one when it was mapped have one part of it each.
+                let known = places.iter().any(|known: &Place| known.ptr == first);
+                if is_block(pte) && self.maps(page, folio, span.page) && !known {
+                    places.push(place(first, 0, folio.pages()));
                 }
                 continue;
             }

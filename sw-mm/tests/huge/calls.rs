@@ -284,3 +284,24 @@ fn a_child_without_memory_leaves_the_parent_its_block() {
         setup.judge();
     }
 }
+
+#[test]
+fn a_block_of_two_areas_is_found_once() {
+    // MM-23.
+    let (setup, space) = with_block(huge_config(1));
+    let thread = &setup.threads[0];
+    let places = block_on(async {
+        thread
+            .madvise(VA + 32 * PAGE, PAGE, Advice::DontFork)
+            .await?;
+        thread.rmap_walk(&setup.folio(&space, VA)).await
+    })
+    .expect("no error");
+    let found: Vec<_> = places
+        .iter()
+        .map(|place| (place.ptr.va, place.page, place.pages))
+        .collect();
+    assert_eq!(found, [(VA, 0, PAGES)]);
+    setup.audit();
+    setup.judge();
+}
